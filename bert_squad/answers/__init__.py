@@ -1,0 +1,1 @@
+"""From logits to answers, and from answers to scores."""

@@ -1,0 +1,1 @@
+"""Read and write checkpoints of other programs and of our own."""

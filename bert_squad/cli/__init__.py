@@ -1,0 +1,1 @@
+"""The command line: `run_squad.py` and `bert-squad`."""

@@ -1,0 +1,1 @@
+"""Read SQuAD files, cut passages into windows, and store them as TFRecords."""

@@ -1,0 +1,36 @@
+"""Every error that bert_squad raises on purpose.
+
+    BertSquadError
+    ├── ConfigError        a flag or a configuration value is wrong       (also a ValueError)
+    ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
+    ├── CheckpointError    a checkpoint is missing, damaged or of another shape
+    ├── TrainingError      training cannot go on, e.g. the loss is not finite
+    └── OutputError        an output file cannot be written               (also an OSError)
+
+The message of each is one sentence or two: it names the file, the question id or the flag, and says what
+to do. The command line prints the message without a traceback and exits with 1.
+"""
+
+
+class BertSquadError(Exception):
+    """Base of every error that bert_squad raises on purpose."""
+
+
+class ConfigError(BertSquadError, ValueError):
+    """A flag or a configuration value is wrong."""
+
+
+class DataError(BertSquadError, ValueError):
+    """A data set, a vocabulary or a record file is wrong."""
+
+
+class CheckpointError(BertSquadError):
+    """A checkpoint is missing, damaged, or does not fit the model."""
+
+
+class TrainingError(BertSquadError):
+    """Training cannot go on."""
+
+
+class OutputError(BertSquadError, OSError):
+    """An output file or directory cannot be written."""

@@ -1,0 +1,1 @@
+"""The BERT encoder and the span head, as Keras layers."""

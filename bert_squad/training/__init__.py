@@ -1,0 +1,1 @@
+"""The optimizer, the learning-rate schedule and the training loop."""
