@@ -81,6 +81,16 @@ def temporary_name(path: str) -> str:
     return f"{path}.tmp-{os.getpid()}"
 
 
+def synchronize(path: str) -> None:
+    """Make sure that a local file has reached the disk; remote file systems see to that themselves."""
+    if not is_remote(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def rename(source: str, target: str) -> None:
     """Move a complete file to its final name, replacing what was there."""
     if is_remote(target):

@@ -1,0 +1,171 @@
+"""Read and write name-based TF1 checkpoints, as `tf.train.Saver` made them.
+
+A checkpoint is a prefix, such as `output/model.ckpt-1000`, with an `.index` file and data files beside it.
+`tf1_variables` states once which variable of the model has which legacy name.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_squad.errors import CheckpointError
+
+GLOBAL_STEP = "global_step"
+SLOT_NAMES = ("adam_m", "adam_v")
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedVariable:
+    """A variable of the model under its legacy name.
+
+    Args:
+      name: legacy name, e.g. `bert/pooler/dense/kernel`.
+      variable: the variable itself.
+      transposed: whether the checkpoint holds the transpose of the variable.
+      trained: whether the loss reaches it; the optimizer keeps slots for these alone.
+    """
+
+    name: str
+    variable: tf.Variable
+    transposed: bool = False
+    trained: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape in the checkpoint."""
+        shape = tuple(self.variable.shape)
+        return shape[::-1] if self.transposed else shape
+
+    def to_checkpoint(self, value: tf.Tensor) -> tf.Tensor:
+        """Turn a value in the shape of the variable into that of the checkpoint."""
+        return tf.transpose(value) if self.transposed else tf.convert_to_tensor(value)
+
+    def from_checkpoint(self, value: np.ndarray) -> np.ndarray:
+        """Turn a value in the shape of the checkpoint into that of the variable."""
+        return value.T if self.transposed else value
+
+
+def tf1_variables(model) -> dict[str, NamedVariable]:
+    """Name every variable of a `BertForSquad` as the legacy script did, in its order.
+
+    Source: the variable names that `modeling.BertModel` and `run_squad.create_model` make.
+    """
+    encoder = model.bert
+    named = list(_embeddings("bert/embeddings", encoder.embeddings))
+    for index, layer in enumerate(encoder.transformer_layers):
+        prefix = f"bert/encoder/layer_{index}"
+        for part in ("query", "key", "value"):
+            named += _dense(f"{prefix}/attention/self/{part}", getattr(layer.attention, part))
+        named += _dense(f"{prefix}/attention/output/dense", layer.attention_output)
+        named += _layer_norm(f"{prefix}/attention/output/LayerNorm", layer.attention_layer_norm)
+        named += _dense(f"{prefix}/intermediate/dense", layer.intermediate)
+        named += _dense(f"{prefix}/output/dense", layer.output_dense)
+        named += _layer_norm(f"{prefix}/output/LayerNorm", layer.output_layer_norm)
+    named += [
+        dataclasses.replace(entry, trained=False) for entry in _dense("bert/pooler/dense", encoder.pooler)
+    ]
+    head = model.span_head.dense
+    named.append(NamedVariable("cls/squad/output_weights", head.kernel, transposed=True))
+    named.append(NamedVariable("cls/squad/output_bias", head.bias))
+    return {entry.name: entry for entry in named}
+
+
+def _embeddings(prefix: str, embeddings) -> Iterator[NamedVariable]:
+    for table in ("word_embeddings", "token_type_embeddings", "position_embeddings"):
+        yield NamedVariable(f"{prefix}/{table}", getattr(embeddings, table))
+    yield from _layer_norm(f"{prefix}/LayerNorm", embeddings.layer_norm)
+
+
+def _dense(prefix: str, layer) -> Iterator[NamedVariable]:
+    yield NamedVariable(f"{prefix}/kernel", layer.kernel)
+    yield NamedVariable(f"{prefix}/bias", layer.bias)
+
+
+def _layer_norm(prefix: str, layer) -> Iterator[NamedVariable]:
+    yield NamedVariable(f"{prefix}/beta", layer.beta)
+    yield NamedVariable(f"{prefix}/gamma", layer.gamma)
+
+
+class Tf1Reader(Mapping[str, np.ndarray]):
+    """Read a TF1 checkpoint as a mapping from names to arrays; shapes are known without reading data.
+
+    Args:
+      prefix: path without `.index`.
+
+    Raises:
+      CheckpointError: when the files are missing or damaged; here or when an array is read.
+    """
+
+    kind = "TF1 checkpoint"
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+        try:
+            self._reader = tf.train.load_checkpoint(prefix)
+            self.shapes = {
+                name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
+            }
+            self.dtypes = self._reader.get_variable_to_dtype_map()
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"Cannot read the checkpoint {prefix} ({_first_line(error)}); name a prefix that has .index and "
+                ".data files, or a directory with a `checkpoint` file."
+            ) from None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.shapes:
+            raise KeyError(name)
+        try:
+            return self._reader.get_tensor(name)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"The checkpoint {self.prefix} is damaged: {name} cannot be read ({_first_line(error)})."
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "message", error)).strip().split("\n")[0]
+
+
+def save_tf1_checkpoint(path: str, model, optimizer: Any = None, step: int = 0) -> None:
+    """Write a checkpoint that the legacy script can restore by name.
+
+    Args:
+      path: prefix; `path.index` and `path.data-00000-of-00001` are written.
+      model: a `BertForSquad`.
+      optimizer: an `AdamWeightDecay` whose slots are stored as `<name>/adam_m` and `<name>/adam_v`, or None.
+      step: number of training steps done, stored as `global_step`, int64.
+
+    Raises:
+      OSError: when the files cannot be written (through TensorFlow: `tf.errors.OpError`).
+
+    Source: `tf.train.Saver` over the variables of `run_squad.model_fn_builder`.
+    """
+    tensors: dict[str, tf.Tensor] = {}
+    for name, entry in tf1_variables(model).items():
+        tensors[name] = entry.to_checkpoint(entry.variable)
+        if optimizer is not None and entry.trained:
+            for slot, value in zip(SLOT_NAMES, optimizer.slots(name), strict=True):
+                tensors[f"{name}/{slot}"] = entry.to_checkpoint(value)
+    tensors[GLOBAL_STEP] = tf.constant(step, tf.int64)
+    write_tensors(path, tensors)
+
+
+def write_tensors(path: str, tensors: Mapping[str, tf.Tensor]) -> None:
+    """Write tensors by name as one TF1 checkpoint with the prefix `path`; float32 is expected of floats."""
+    names = sorted(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=path,
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
+    )

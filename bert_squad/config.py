@@ -1,0 +1,271 @@
+"""What a model looks like (`BertConfig`) and what a run does (`SquadConfig`). No TensorFlow here."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+from absl import logging
+
+from bert_squad import files
+from bert_squad.errors import ConfigError, DataError
+
+# Activations by name, as the legacy `get_activation` knows them; None and "" mean linear too.
+HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """Describe a BERT encoder, with the names and defaults of `bert_config.json`.
+
+    Args:
+      vocab_size: number of WordPieces.
+      hidden_size: width H of the hidden states; divisible by `num_attention_heads`.
+      num_hidden_layers: number of Transformer layers.
+      num_attention_heads: number N of attention heads.
+      intermediate_size: width of the feed-forward layer.
+      hidden_act: "gelu" (tanh approximation), "relu", "tanh", or "linear" (also None).
+      hidden_dropout_prob: dropout rate after dense layers and embeddings.
+      attention_probs_dropout_prob: dropout rate on the attention probabilities.
+      max_position_embeddings: longest sequence, in WordPieces (inclusive).
+      type_vocab_size: number of segment kinds.
+      initializer_range: standard deviation of the truncated normal initializer.
+
+    Raises:
+      ConfigError: when a value cannot describe a model; it names the key.
+
+    Source: `modeling.BertConfig`.
+
+    >>> BertConfig(vocab_size=100, hidden_size=8, num_attention_heads=2).head_size
+    4
+    """
+
+    vocab_size: int
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str | None = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 16
+    initializer_range: float = 0.02
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"`{field.name}` must be a positive whole number, not {value!r}.")
+            if field.type is float and (not isinstance(value, (int, float)) or value < 0):
+                raise ConfigError(f"`{field.name}` must be a number of 0 or more, not {value!r}.")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if getattr(self, name) >= 1:
+                raise ConfigError(f"`{name}` must be below 1, not {getattr(self, name)!r}.")
+        if self.hidden_size % self.num_attention_heads:
+            raise ConfigError(
+                f"The hidden size ({self.hidden_size}) is not a multiple of the number of attention heads "
+                f"({self.num_attention_heads}); correct `hidden_size` or `num_attention_heads`."
+            )
+        if self.hidden_act and str(self.hidden_act).lower() not in HIDDEN_ACTIVATIONS:
+            raise ConfigError(
+                f"Unsupported activation: {self.hidden_act}; `hidden_act` is one of "
+                f"{', '.join(HIDDEN_ACTIVATIONS)}."
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Width D of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "the BERT configuration") -> "BertConfig":
+        """Build a configuration from the keys of a `bert_config.json`; unknown keys are noted and ignored.
+
+        Raises:
+          ConfigError: when `vocab_size` is missing or a value is impossible; it names `source`.
+        """
+        if not isinstance(values, dict):
+            raise ConfigError(f"{source} must hold a JSON object, not {type(values).__name__}.")
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            logging.info("%s: keys without a meaning here are ignored: %s", source, ", ".join(unknown))
+        if "vocab_size" not in values:
+            raise ConfigError(f"{source} lacks `vocab_size`.")
+        try:
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_json_file(cls, path: str) -> "BertConfig":
+        """Read a `bert_config.json`.
+
+        Raises:
+          ConfigError: when the file is missing, not JSON, or describes no model; it names the file.
+        """
+        try:
+            values = json.loads(files.read_bytes(path))
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot read the BERT configuration {path} ({error.strerror or error}); check --bert_config_file."
+            ) from None
+        except ValueError as error:
+            raise ConfigError(f"The BERT configuration {path} is not valid JSON: {error}.") from None
+        return cls.from_dict(values, source=path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys and values of a `bert_config.json`."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class SquadConfig:
+    """Say what one run does. Each field is the flag of the same name; lengths count WordPieces.
+
+    The first group is the legacy script's, in its order and with its defaults; the second is ours. Legacy
+    flags that mean nothing in TensorFlow 2 (`LEGACY_FLAGS_WITHOUT_EFFECT`) exist on the command line only.
+    """
+
+    bert_config_file: str
+    vocab_file: str
+    output_dir: str
+    train_file: str | None = None
+    predict_file: str | None = None
+    init_checkpoint: str | None = None
+    do_lower_case: bool = True
+    max_seq_length: int = 384
+    doc_stride: int = 128
+    max_query_length: int = 64
+    do_train: bool = False
+    do_predict: bool = False
+    train_batch_size: int = 32
+    predict_batch_size: int = 8
+    learning_rate: float = 5e-5
+    num_train_epochs: float = 3.0
+    warmup_proportion: float = 0.1
+    save_checkpoints_steps: int = 1000
+    n_best_size: int = 20
+    max_answer_length: int = 30
+    verbose_logging: bool = False
+    version_2_with_negative: bool = False
+    null_score_diff_threshold: float = 0.0
+
+    do_eval: bool = False
+    seed: int = 12345
+    allow_random_weights: bool = False
+
+    def validate(self, bert_config: BertConfig) -> None:
+        """Check the run against itself and the model, in the legacy order and words.
+
+        Raises:
+          ConfigError: with the legacy message where the legacy script had one; ours name the flag.
+
+        Source: `run_squad.validate_flags_or_throw`, `tokenization.validate_case_matches_checkpoint`.
+        """
+        check_case_matches_checkpoint(self.do_lower_case, self.init_checkpoint)
+        if not self.do_train and not self.do_predict:
+            raise ConfigError("At least one of `do_train` or `do_predict` must be True.")
+        if self.do_train and not self.train_file:
+            raise ConfigError("If `do_train` is True, then `train_file` must be specified.")
+        if self.do_predict and not self.predict_file:
+            raise ConfigError("If `do_predict` is True, then `predict_file` must be specified.")
+        if self.max_seq_length > bert_config.max_position_embeddings:
+            raise ConfigError(
+                f"Cannot use sequence length {self.max_seq_length} because the BERT model was only trained up "
+                f"to sequence length {bert_config.max_position_embeddings}"
+            )
+        if self.max_seq_length <= self.max_query_length + 3:
+            raise ConfigError(
+                f"The max_seq_length ({self.max_seq_length}) must be greater than max_query_length "
+                f"({self.max_query_length}) + 3"
+            )
+        if self.do_eval and not self.do_predict:
+            raise ConfigError("--do_eval scores predictions: add --do_predict and --predict_file.")
+        for name, smallest in _SMALLEST_VALUES.items():
+            if getattr(self, name) < smallest:
+                raise ConfigError(f"--{name} must be at least {smallest}, not {getattr(self, name)}.")
+
+    def validate_vocabulary(self, bert_config: BertConfig, vocab_size: int) -> None:
+        """Refuse a vocabulary whose largest ids have no row in the embedding table.
+
+        Args:
+          bert_config: the model.
+          vocab_size: number of lines of the vocabulary file.
+
+        Raises:
+          DataError: naming both files and both sizes.
+        """
+        if vocab_size > bert_config.vocab_size:
+            raise DataError(
+                f"The vocabulary {self.vocab_file} has {vocab_size} pieces, but {self.bert_config_file} says "
+                f"vocab_size {bert_config.vocab_size}; use the vocabulary that came with the model."
+            )
+
+    def check_input_files(self) -> None:
+        """Refuse a run whose input files do not exist, before anything slow starts.
+
+        Raises:
+          ConfigError: naming the flag and the file.
+        """
+        wanted = ["vocab_file"]
+        wanted += ["train_file"] if self.do_train else []
+        wanted += ["predict_file"] if self.do_predict else []
+        for name in wanted:
+            path = getattr(self, name)
+            if not files.exists(path):
+                raise ConfigError(f"--{name}: {path} does not exist.")
+
+
+_SMALLEST_VALUES = {
+    "max_query_length": 0,
+    "doc_stride": 1,
+    "train_batch_size": 1,
+    "predict_batch_size": 1,
+    "save_checkpoints_steps": 1,
+    "n_best_size": 1,
+    "max_answer_length": 1,
+    "num_train_epochs": 0,
+    "learning_rate": 0,
+    "warmup_proportion": 0,
+    "seed": 0,
+}
+
+_UNCASED_MODELS = (
+    "uncased_L-24_H-1024_A-16",
+    "uncased_L-12_H-768_A-12",
+    "multilingual_L-12_H-768_A-12",
+    "chinese_L-12_H-768_A-12",
+)
+_CASED_MODELS = (
+    "cased_L-12_H-768_A-12",
+    "cased_L-24_H-1024_A-16",
+    "multi_cased_L-12_H-768_A-12",
+)
+
+
+def check_case_matches_checkpoint(do_lower_case: bool, init_checkpoint: str | None) -> None:
+    """Refuse a published checkpoint, recognised by its folder's name, with the wrong `do_lower_case`.
+
+    Raises:
+      ConfigError: with the legacy message.
+
+    Source: `tokenization.validate_case_matches_checkpoint`.
+    """
+    match = re.match(r"^.*?([A-Za-z0-9_-]+)/bert_model\.ckpt", init_checkpoint or "")
+    if not match:
+        return
+    model_name = match.group(1)
+    if do_lower_case and model_name in _CASED_MODELS:
+        actual, kind, right = "True", "cased", "False"
+    elif not do_lower_case and model_name in _UNCASED_MODELS:
+        actual, kind, right = "False", "lowercased", "True"
+    else:
+        return
+    raise ConfigError(
+        f"You passed in `--do_lower_case={actual}` with `--init_checkpoint={init_checkpoint}`. However, "
+        f"`{model_name}` seems to be a {kind} model, so you should pass in `--do_lower_case={right}` so that the "
+        "fine-tuning matches how the model was pre-training. If this error is wrong, please just comment out "
+        "this check."
+    )

@@ -1,0 +1,58 @@
+"""tf.data pipelines from TFRecords to batches."""
+
+import tensorflow as tf
+
+from bert_squad.data.records import parse_example
+
+SHUFFLE_BUFFER = 100  # features, as in the legacy script
+
+
+def train_batches(
+    path: str, *, max_seq_length: int, batch_size: int, seed: int, first_step: int = 0
+) -> tf.data.Dataset:
+    """Read training batches for ever: repeat, then shuffle with a buffer of 100, then batch.
+
+    Args:
+      path: `train.tf_record`.
+      max_seq_length: S, in WordPieces.
+      batch_size: B, in features.
+      seed: of the shuffle; the same seed gives the same batches.
+      first_step: number of batches to pass over, so that a continued run sees what it would have seen.
+        Passed records are shuffled but not parsed.
+
+    Returns:
+      A dataset of dicts: `input_ids`, `input_mask`, `segment_ids` int32 [B, S], `start_positions`,
+      `end_positions`, `unique_ids` int32 [B].
+
+    Source: `run_squad.input_fn_builder`.
+    """
+    records = tf.data.TFRecordDataset(path).repeat().shuffle(SHUFFLE_BUFFER, seed=seed)
+    records = records.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)
+    batches = records.map(
+        lambda serialized: parse_example(serialized, max_seq_length, is_training=True),
+        num_parallel_calls=1,
+        deterministic=True,
+    )
+    return batches.prefetch(2)
+
+
+def predict_batches(path: str, *, max_seq_length: int, batch_size: int) -> tf.data.Dataset:
+    """Read the records of `eval.tf_record` once, in order; the last batch may be smaller.
+
+    Args:
+      path: `eval.tf_record`.
+      max_seq_length: S, in WordPieces.
+      batch_size: B, in features.
+
+    Returns:
+      A dataset of dicts: `unique_ids` int32 [B], `input_ids`, `input_mask`, `segment_ids` int32 [B, S].
+
+    Source: `run_squad.input_fn_builder`.
+    """
+    records = tf.data.TFRecordDataset(path).batch(batch_size)
+    batches = records.map(
+        lambda serialized: parse_example(serialized, max_seq_length, is_training=False),
+        num_parallel_calls=1,
+        deterministic=True,
+    )
+    return batches.prefetch(2)

@@ -1,0 +1,55 @@
+"""BertForSquad: the encoder with the span head on top."""
+
+import tensorflow as tf
+import tf_keras
+
+from bert_squad.config import BertConfig
+from bert_squad.model.encoder import BertEncoder
+from bert_squad.model.span_head import SpanHead
+
+
+class BertForSquad(tf_keras.Model):
+    """Score every position of a question and passage as start and end of the answer.
+
+    Args:
+      bert_config: the encoder's description.
+
+    All weights exist from the start, drawn from the legacy initializers; call
+    `tf_keras.utils.set_random_seed` before for the same ones again.
+
+    Source: `run_squad.create_model`.
+    """
+
+    def __init__(self, bert_config: BertConfig, **kwargs):
+        super().__init__(**kwargs)
+        self.bert_config = bert_config
+        self.bert = BertEncoder(bert_config, name="bert")
+        self.span_head = SpanHead(bert_config.hidden_size, name="squad")
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None):
+        """Score a batch.
+
+        Args:
+          inputs: `input_ids`, `input_mask`, `segment_ids`, each int32 [B, S]; other keys are ignored.
+          training: whether to drop out.
+          dropout_seed: int32 [2]; the same seed drops the same elements. Without one, training draws it.
+
+        Returns:
+          (start_logits, end_logits), each float32 [B, S].
+        """
+        if not training:
+            dropout_seed = None
+        elif dropout_seed is None:
+            dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        states = self.bert(inputs["input_ids"], inputs["input_mask"], inputs["segment_ids"], dropout_seed)
+        return self.span_head(states[-1])
+
+    def get_config(self) -> dict:
+        """Return what `from_config` needs to make the same model again, with new weights."""
+        return {**super().get_config(), "bert_config": self.bert_config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "BertForSquad":
+        """Make a model from `get_config`."""
+        config = dict(config)
+        return cls(BertConfig.from_dict(config.pop("bert_config")), **config)
