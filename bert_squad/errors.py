@@ -5,10 +5,12 @@
     ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
     ├── CheckpointError    a checkpoint is missing, damaged or of another shape
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
-    └── OutputError        an output file cannot be written               (also an OSError)
+    ├── OutputError        an output file cannot be written               (also an OSError)
+    └── RunInterruptedError  a signal asked the run to stop, and it saved its work first
 
 The message of each is one sentence or two: it names the file, the question id or the flag, and says what
-to do. The command line prints the message without a traceback and exits with 1.
+to do. The command line prints the message without a traceback and exits with 1 (128 + the signal's number
+for RunInterruptedError).
 """
 
 
@@ -34,3 +36,16 @@ class TrainingError(BertSquadError):
 
 class OutputError(BertSquadError, OSError):
     """An output file or directory cannot be written."""
+
+
+class RunInterruptedError(BertSquadError):
+    """A signal asked the run to stop; what it had done is saved.
+
+    Args:
+      message: what was saved and how to go on.
+      signal_number: e.g. 15; the command line exits with 128 + this.
+    """
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.signal_number = signal_number

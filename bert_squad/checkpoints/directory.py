@@ -16,7 +16,14 @@ from google.protobuf import text_format
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
 from bert_squad import files
-from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader, save_tf1_checkpoint
+from bert_squad.checkpoints.tf1 import (
+    GLOBAL_STEP,
+    SLOT_NAMES,
+    Tf1Reader,
+    check_shape,
+    save_tf1_checkpoint,
+    tf1_variables,
+)
 from bert_squad.errors import CheckpointError, OutputError
 
 STATE_FILE = "checkpoint"
@@ -46,9 +53,7 @@ def incomplete(prefix: str) -> str | None:
         reader = Tf1Reader(prefix)
     except CheckpointError as error:
         return str(error)
-    expected = sum(
-        int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items()
-    )
+    expected = sum(int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items())
     found = sum(tf.io.gfile.stat(path).length for path in tf.io.gfile.glob(f"{prefix}.data-*-of-*"))
     if found < expected:
         return f"its data files hold {found} of {expected} bytes"
@@ -59,6 +64,45 @@ def step_of(prefix: str) -> int:
     """Return the `global_step` of a checkpoint; 0 when it has none."""
     reader = Tf1Reader(prefix)
     return int(reader[GLOBAL_STEP]) if GLOBAL_STEP in reader else 0
+
+
+def restore(prefix: str, model, optimizer=None) -> int:
+    """Put model, slots and step back to where a checkpoint of this script or the legacy one left them.
+
+    Args:
+      prefix: of the checkpoint.
+      model: a `BertForSquad`.
+      optimizer: an `AdamWeightDecay` whose slots are filled too, or None (prediction).
+
+    Returns:
+      The number of training steps done.
+
+    Raises:
+      CheckpointError: when a variable or slot is missing or has another shape; nothing is changed then.
+    """
+    reader = Tf1Reader(prefix)
+    targets = {name: (entry, entry.variable) for name, entry in tf1_variables(model).items()}
+    if optimizer is not None:
+        for name, (entry, _) in list(targets.items()):
+            if entry.trained:
+                for slot, variable in zip(SLOT_NAMES, optimizer.slots(name), strict=True):
+                    targets[f"{name}/{slot}"] = (entry, variable)
+    missing = sorted(set(targets) - set(reader))
+    if missing:
+        advice = (
+            "to start from its weights, name it with --init_checkpoint and choose another --output_dir"
+            if all(name.rsplit("/", 1)[-1] in SLOT_NAMES for name in missing)
+            else "it belongs to another model; choose another --output_dir"
+        )
+        raise CheckpointError(
+            f"The checkpoint {prefix} lacks {len(missing)} variables, {missing[0]} among them; {advice}."
+        )
+    for name, (entry, _) in targets.items():
+        check_shape(name, reader.shapes[name], entry.shape, prefix)
+    values = {name: entry.from_checkpoint(reader[name]) for name, (entry, _) in targets.items()}
+    for name, (_, variable) in targets.items():
+        variable.assign(values[name])
+    return step_of(prefix)
 
 
 def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:

@@ -6,7 +6,16 @@ import re
 from absl import logging
 
 from bert_squad import files
-from bert_squad.checkpoints.tf1 import GLOBAL_STEP, SLOT_NAMES, NamedVariable, Tf1Reader, tf1_variables
+from bert_squad.checkpoints.directory import latest_checkpoint
+from bert_squad.checkpoints.huggingface import HuggingFaceReader, find_weights
+from bert_squad.checkpoints.tf1 import (
+    GLOBAL_STEP,
+    SLOT_NAMES,
+    NamedVariable,
+    Tf1Reader,
+    check_shape,
+    tf1_variables,
+)
 from bert_squad.errors import CheckpointError
 
 # What a pre-training checkpoint holds besides the encoder; nobody misses it here.
@@ -51,8 +60,6 @@ def resolve_prefix(path: str) -> str:
     if files.exists(f"{path}.index"):
         return path
     if files.is_directory(path):
-        from bert_squad.checkpoints.directory import latest_checkpoint
-
         latest = latest_checkpoint(path)
         if latest:
             return latest
@@ -60,6 +67,25 @@ def resolve_prefix(path: str) -> str:
     raise CheckpointError(
         f"There is no checkpoint at {path} ({path}.index does not exist); check --init_checkpoint."
     )
+
+
+def check_loadable(path: str) -> None:
+    """Refuse a checkpoint that is missing or unreadable, before anything slow starts.
+
+    Raises:
+      CheckpointError: see `load_checkpoint`.
+    """
+    open_checkpoint(path)
+
+
+def open_checkpoint(path: str) -> Tf1Reader | HuggingFaceReader:
+    """Open a checkpoint of any supported kind, recognised by looking, as a mapping from legacy names to arrays.
+
+    Raises:
+      CheckpointError: when there is none or it cannot be read.
+    """
+    weights = find_weights(path)
+    return HuggingFaceReader(weights) if weights else Tf1Reader(resolve_prefix(path))
 
 
 def load_checkpoint(model, path: str) -> LoadSummary:
@@ -70,7 +96,8 @@ def load_checkpoint(model, path: str) -> LoadSummary:
 
     Args:
       model: a `BertForSquad`.
-      path: a TF1 checkpoint prefix, or a directory with a `checkpoint` file.
+      path: a TF1 checkpoint prefix, a directory with a `checkpoint` file, a `.safetensors` file, or a
+        Hugging Face directory.
 
     Returns:
       The summary.
@@ -82,11 +109,10 @@ def load_checkpoint(model, path: str) -> LoadSummary:
     Source: `modeling.get_assignment_map_from_checkpoint`. Differs: the legacy trains on from random weights
     when nothing matches.
     """
-    reader = Tf1Reader(resolve_prefix(path))
-    return assign(reader, tf1_variables(model), path)
+    return assign(open_checkpoint(path), tf1_variables(model), path)
 
 
-def assign(reader: Tf1Reader, variables: dict[str, NamedVariable], path: str) -> LoadSummary:
+def assign(reader: Tf1Reader | HuggingFaceReader, variables: dict[str, NamedVariable], path: str) -> LoadSummary:
     """Copy what `reader` has into `variables`, all or nothing; see `load_checkpoint`."""
     matched = sorted(set(variables) & set(reader))
     if not matched:
@@ -95,11 +121,7 @@ def assign(reader: Tf1Reader, variables: dict[str, NamedVariable], path: str) ->
             f"wants {_some_names(variables)}. It may be a checkpoint of another program or model."
         )
     for name in matched:
-        if reader.shapes[name] != variables[name].shape:
-            raise CheckpointError(
-                f"{name} has shape {list(reader.shapes[name])} in {path} but {list(variables[name].shape)} in the "
-                "model; use the bert_config.json that belongs to the checkpoint."
-            )
+        check_shape(name, reader.shapes[name], variables[name].shape, path)
     values = {name: variables[name].from_checkpoint(reader[name]) for name in matched}
     for name, value in values.items():
         variables[name].variable.assign(value)

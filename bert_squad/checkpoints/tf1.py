@@ -132,6 +132,19 @@ class Tf1Reader(Mapping[str, np.ndarray]):
         return len(self.shapes)
 
 
+def check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...], path: str) -> None:
+    """Refuse a variable of another shape.
+
+    Raises:
+      CheckpointError: naming the variable, the checkpoint and both shapes.
+    """
+    if tuple(found) != tuple(wanted):
+        raise CheckpointError(
+            f"{name} has shape {list(found)} in {path} but {list(wanted)} in the model; use the "
+            "bert_config.json that belongs to the checkpoint."
+        )
+
+
 def _first_line(error: Exception) -> str:
     return str(getattr(error, "message", error)).strip().split("\n")[0]
 

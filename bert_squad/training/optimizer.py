@@ -11,7 +11,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-6
 _NOT_DECAYED = re.compile(r"LayerNorm|layer_norm|bias")
 
 
-def learning_rate_at(step: tf.Tensor, initial: float, num_train_steps: int, num_warmup_steps: int) -> tf.Tensor:
+def learning_rate_at(
+    step: tf.Tensor, initial: float, num_train_steps: int, num_warmup_steps: int
+) -> tf.Tensor:
     """Return the learning rate of one step.
 
     Args:

@@ -1,0 +1,169 @@
+"""The command line flags, and the way from them to a `SquadConfig`. The only reader of flags.
+
+Nothing here imports TensorFlow: help and wrong flags are answered at once.
+"""
+
+import dataclasses
+import difflib
+
+from absl import flags, logging
+
+from bert_squad.config import SquadConfig
+from bert_squad.errors import ConfigError
+
+LEGACY_GROUP = "Flags of the legacy run_squad.py"
+NEW_GROUP = "New flags"
+
+# (name, type, help) of each legacy flag, in the legacy order; defaults are those of SquadConfig.
+_LEGACY_FLAGS = (
+    ("bert_config_file", str, "JSON file that describes the pre-trained model (bert_config.json). Required."),
+    ("vocab_file", str, "Vocabulary of the model, one WordPiece a line. Required."),
+    ("output_dir", str, "Directory for checkpoints, records and predictions. Required."),
+    ("train_file", str, "SQuAD JSON file to train on, e.g. train-v1.1.json."),
+    ("predict_file", str, "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
+    ("init_checkpoint", str, "Checkpoint to start from, usually a pre-trained BERT model."),
+    ("do_lower_case", bool, "Lower-case the text: true for uncased models, false for cased ones."),
+    ("max_seq_length", int, "Longest input sequence, in WordPieces; longer passages are cut into windows."),
+    ("doc_stride", int, "WordPieces from the start of one window of a passage to the start of the next."),
+    ("max_query_length", int, "Longest question, in WordPieces; the rest is cut off."),
+    ("do_train", bool, "Train on --train_file."),
+    ("do_predict", bool, "Answer the questions of --predict_file."),
+    ("train_batch_size", int, "Windows in a training batch."),
+    ("predict_batch_size", int, "Windows in a prediction batch."),
+    ("learning_rate", float, "Peak learning rate of Adam."),
+    ("num_train_epochs", float, "Passes over the training questions."),
+    (
+        "warmup_proportion",
+        float,
+        "Share of the steps with a linearly rising learning rate; 0.1 is 10 percent.",
+    ),
+    ("save_checkpoints_steps", int, "Steps from one checkpoint to the next."),
+    ("iterations_per_loop", int, "Without effect (it sized the loop on a TPU)."),
+    ("n_best_size", int, "Answers kept for each question in nbest_predictions.json."),
+    ("max_answer_length", int, "Longest answer, in WordPieces."),
+    ("use_tpu", bool, "Without effect."),
+    ("tpu_name", str, "Without effect."),
+    ("tpu_zone", str, "Without effect."),
+    ("gcp_project", str, "Without effect."),
+    ("master", str, "Without effect."),
+    ("num_tpu_cores", int, "Without effect."),
+    ("verbose_logging", bool, "Log why an answer could not be traced back to the passage, and more."),
+    ("version_2_with_negative", bool, "Expect questions without an answer, as in SQuAD 2.0."),
+    (
+        "null_score_diff_threshold",
+        float,
+        "Answer nothing when the null score minus the best answer's exceeds this (SQuAD 2.0).",
+    ),
+)
+
+_NEW_FLAGS = (
+    ("seed", int, "Seed of initial weights, shuffling and dropout."),
+    ("do_eval", bool, "Score the predictions with the official SQuAD metrics (with --do_predict)."),
+    ("allow_random_weights", bool, "Predict although there is no checkpoint, with random weights."),
+)
+
+# Defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.
+LEGACY_FLAGS_WITHOUT_EFFECT = {
+    "iterations_per_loop": 1000,
+    "use_tpu": False,
+    "tpu_name": None,
+    "tpu_zone": None,
+    "gcp_project": None,
+    "master": None,
+    "num_tpu_cores": 8,
+}
+
+REQUIRED = ("vocab_file", "bert_config_file", "output_dir")
+
+_DEFINERS = {
+    str: flags.DEFINE_string,
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+}
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
+    """Define every flag; those that a library defined already under the same name are left alone.
+
+    Returns:
+      `flag_values`.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(SquadConfig)}
+    defaults.update(LEGACY_FLAGS_WITHOUT_EFFECT)
+    for group, table in ((LEGACY_GROUP, _LEGACY_FLAGS), (NEW_GROUP, _NEW_FLAGS)):
+        for name, kind, text in table:
+            default = None if defaults[name] is dataclasses.MISSING else defaults[name]
+            _DEFINERS[kind](name, default, text, flag_values=flag_values, module_name=group)
+    return flag_values
+
+
+def parse(arguments: list[str], flag_values: flags.FlagValues) -> SquadConfig:
+    """Read the command line.
+
+    Args:
+      arguments: the program's name, then flags in any absl spelling.
+      flag_values: from `define_flags`.
+
+    Returns:
+      The run, not validated yet.
+
+    Raises:
+      ConfigError: for an unknown flag (the nearest known one is named), a value of the wrong type, or a
+        missing required flag; the texts of the last two are the legacy ones.
+    """
+    try:
+        positional = flag_values(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise ConfigError(_unknown_flag(error.flagname, flag_values)) from None
+    except flags.Error as error:
+        raise ConfigError(str(error)) from None
+    missing = [name for name in REQUIRED if flag_values[name].value is None]
+    if missing:
+        raise ConfigError(
+            "\n".join(
+                f"flag --{name}=None: Flag --{name} must have a value other than None." for name in missing
+            )
+        )
+    _note_what_has_no_effect(positional, flag_values)
+    names = {field.name for field in dataclasses.fields(SquadConfig)}
+    return SquadConfig(**{name: flag_values[name].value for name in names})
+
+
+def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:
+    known = sorted(set(flag_values))
+    nearest = difflib.get_close_matches(name.removeprefix("no"), known, n=1, cutoff=0.0)
+    return f"Unknown flag --{name}; the nearest known one is --{nearest[0]}. See --help for all."
+
+
+def _note_what_has_no_effect(positional: list[str], flag_values: flags.FlagValues) -> None:
+    if positional:
+        # LEGACY: ignored there without a word, so that `--do_lower_case False` left lower-casing on.
+        logging.warning(
+            "Ignored on the command line: %s. A boolean flag is written --flag=False or --noflag.",
+            " ".join(positional),
+        )
+    given = [name for name in LEGACY_FLAGS_WITHOUT_EFFECT if flag_values[name].present]
+    if given:
+        logging.info(
+            "These flags have no effect in TensorFlow 2 and are ignored: %s.",
+            " ".join(f"--{n}" for n in given),
+        )
+
+
+def help_text(flag_values: flags.FlagValues, program: str) -> str:
+    """Return the help: the legacy flags first, then the new ones."""
+    lines = [
+        f"Usage: {program} --bert_config_file=... --vocab_file=... --output_dir=... [flags]",
+        "",
+        "Fine-tune BERT on a SQuAD file (--do_train) and answer the questions of another (--do_predict).",
+    ]
+    for group, table in ((LEGACY_GROUP, _LEGACY_FLAGS), (NEW_GROUP, _NEW_FLAGS)):
+        lines += ["", f"{group}:"]
+        for name, kind, text in table:
+            default = flag_values[name].default
+            shown = f"--[no]{name}" if kind is bool else f"--{name}"
+            lines.append(f"  {shown}: {text}")
+            lines.append(f"      ({kind.__name__}, default: {'none' if default is None else default})")
+    lines += ["", "absl's own flags, such as --flagfile and --verbosity, work too."]
+    return "\n".join(lines)

@@ -1,0 +1,260 @@
+"""One run: train, then predict, then evaluate, as a `SquadConfig` says. The names of the output files live here."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import tf_keras
+from absl import logging
+
+from bert_squad import files
+from bert_squad.answers.metrics import evaluate, format_metrics_table
+from bert_squad.answers.nbest import NbestOptions, stream_predictions
+from bert_squad.answers.prediction import predict_results
+from bert_squad.answers.prediction_files import PredictionFilesWriter, repeated_qas_ids
+from bert_squad.checkpoints import directory
+from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
+from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.data.batches import predict_batches, train_batches
+from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
+from bert_squad.data.features import InputFeatures
+from bert_squad.data.records import write_features
+from bert_squad.data.windows import make_windows
+from bert_squad.errors import CheckpointError, ConfigError
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.text.tokenization import FullTokenizer
+from bert_squad.training.loop import make_train_step, train
+from bert_squad.training.optimizer import AdamWeightDecay
+
+TRAIN_RECORDS = "train.tf_record"
+EVAL_RECORDS = "eval.tf_record"
+PREDICTIONS = "predictions.json"
+NBEST_PREDICTIONS = "nbest_predictions.json"
+NULL_ODDS = "null_odds.json"
+EVAL_RESULTS = "eval_results.json"
+
+
+def run(config: SquadConfig) -> dict[str, float] | None:
+    """Do what a command line says; files go to `config.output_dir` under the legacy names.
+
+    Args:
+      config: the run.
+
+    Returns:
+      The metrics when `config.do_eval`, else None.
+
+    Raises:
+      BertSquadError: of the kind that says what is wrong; files that were written stay.
+
+    Source: `main` of the legacy run_squad.py.
+    """
+    return _Run(config).run()
+
+
+class _Run:
+    """What the stages of one run share."""
+
+    def __init__(self, config: SquadConfig):
+        self.config = config
+        self.bert_config = BertConfig.from_json_file(config.bert_config_file)
+        config.validate(self.bert_config)
+        config.check_input_files()
+        self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
+        config.validate_vocabulary(self.bert_config, max(self.tokenizer.vocab.values()) + 1)
+        if config.init_checkpoint:
+            check_loadable(config.init_checkpoint)
+        files.make_directory(config.output_dir)
+        directory.remove_unfinished(config.output_dir)
+        tf_keras.utils.set_random_seed(config.seed)
+        self.model = BertForSquad(self.bert_config)
+
+    def path(self, name: str) -> str:
+        return files.join(self.config.output_dir, name)
+
+    def run(self) -> dict[str, float] | None:
+        if self.config.do_train:
+            self.train()
+        if self.config.do_predict:
+            self.predict()
+        return self.evaluate() if self.config.do_eval else None
+
+    def train(self) -> None:
+        config = self.config
+        examples = read_squad_examples(
+            config.train_file, is_training=True, version_2_with_negative=config.version_2_with_negative
+        )
+        num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
+        if num_train_steps < 1:
+            raise ConfigError(
+                f"{config.train_file} has {len(examples)} questions to train on: with --train_batch_size="
+                f"{config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is not one step."
+            )
+        optimizer = AdamWeightDecay(
+            {name: entry.variable for name, entry in tf1_variables(self.model).items() if entry.trained}
+        )
+        first_step, latest = 0, directory.latest_checkpoint(config.output_dir)
+        if latest:
+            first_step = directory.restore(latest, self.model, optimizer)
+            logging.info("Continuing from %s, step %d.", latest, first_step)
+        elif config.init_checkpoint:
+            load_checkpoint(self.model, config.init_checkpoint)
+        if first_step >= num_train_steps:
+            logging.info(
+                "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
+                "--num_train_epochs; to train afresh, choose another --output_dir.",
+                latest,
+                first_step,
+                num_train_steps,
+            )
+            return
+        # LEGACY: pre-shuffled with a fixed seed, whatever --seed says.
+        shuffle_examples(examples)
+        num_features = self.write_records(TRAIN_RECORDS, examples, is_training=True)
+        if num_features == 0:
+            raise ConfigError(
+                f"The passages of {config.train_file} hold no text, so there is nothing to train on."
+            )
+        self.log_header("training", len(examples), num_features, config.train_batch_size)
+        logging.info("  Num steps = %d", num_train_steps)
+        train(
+            make_train_step(
+                self.model,
+                optimizer,
+                learning_rate=config.learning_rate,
+                num_train_steps=num_train_steps,
+                num_warmup_steps=int(num_train_steps * config.warmup_proportion),
+                seed=config.seed,
+            ),
+            train_batches(
+                self.path(TRAIN_RECORDS),
+                max_seq_length=config.max_seq_length,
+                batch_size=config.train_batch_size,
+                seed=config.seed,
+                first_step=first_step,
+            ),
+            first_step=first_step,
+            num_train_steps=num_train_steps,
+            batch_size=config.train_batch_size,
+            save_steps=config.save_checkpoints_steps,
+            save=lambda step: directory.save(config.output_dir, self.model, optimizer, step),
+            resumed_from=latest,
+        )
+
+    def predict(self) -> None:
+        config = self.config
+        self.load_weights_to_predict_with()
+        examples = read_squad_examples(
+            config.predict_file, is_training=False, version_2_with_negative=config.version_2_with_negative
+        )
+        num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
+        self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
+        results = predict_results(
+            self.model,
+            predict_batches(
+                self.path(EVAL_RECORDS),
+                max_seq_length=config.max_seq_length,
+                batch_size=config.predict_batch_size,
+            ),
+        )
+        answers = stream_predictions(
+            examples,
+            self.features(examples),
+            self.reported(results, num_features),
+            NbestOptions(
+                n_best_size=config.n_best_size,
+                max_answer_length=config.max_answer_length,
+                do_lower_case=config.do_lower_case,
+                version_2_with_negative=config.version_2_with_negative,
+                null_score_diff_threshold=config.null_score_diff_threshold,
+                verbose_logging=config.verbose_logging,
+            ),
+        )
+        logging.info("Writing predictions to: %s", self.path(PREDICTIONS))
+        logging.info("Writing nbest to: %s", self.path(NBEST_PREDICTIONS))
+        with PredictionFilesWriter(
+            self.path(PREDICTIONS),
+            self.path(NBEST_PREDICTIONS),
+            self.path(NULL_ODDS) if config.version_2_with_negative else None,
+            repeated_ids=repeated_qas_ids(examples),
+        ) as writer:
+            for answer in answers:
+                writer.add(answer)
+
+    def evaluate(self) -> dict[str, float]:
+        config = self.config
+        null_odds = None
+        if config.version_2_with_negative:
+            null_odds = json.loads(files.read_bytes(self.path(NULL_ODDS)))
+        metrics = evaluate(
+            config.predict_file, json.loads(files.read_bytes(self.path(PREDICTIONS))), null_odds
+        )
+        with files.open_whole(self.path(EVAL_RESULTS)) as writer:
+            writer.write(json.dumps(metrics, indent=4) + "\n")
+        print(format_metrics_table(metrics))
+        logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))
+        return metrics
+
+    def load_weights_to_predict_with(self) -> None:
+        """Restore the latest checkpoint of `output_dir`, else `init_checkpoint`.
+
+        Raises:
+          CheckpointError: when there is neither, unless random weights are allowed. Differs: the legacy script
+            then predicted with random weights and said nothing.
+        """
+        config = self.config
+        latest = directory.latest_checkpoint(config.output_dir)
+        if latest:
+            step = directory.restore(latest, self.model)
+            logging.info("Predicting with %s, step %d.", latest, step)
+        elif config.init_checkpoint:
+            load_checkpoint(self.model, config.init_checkpoint)
+        elif config.allow_random_weights:
+            logging.warning("Predicting with random weights, as --allow_random_weights says.")
+        else:
+            raise CheckpointError(
+                f"There is no checkpoint in {config.output_dir} and no --init_checkpoint, so there is nothing to "
+                "predict with: train first, or name one (--allow_random_weights predicts with random weights)."
+            )
+
+    def features(self, examples: list[SquadExample]) -> Iterator[InputFeatures]:
+        """Make the features of the records again, one at a time: that is quicker than to keep them all."""
+        config = self.config
+        windows = make_windows(
+            examples,
+            self.tokenizer,
+            config.max_seq_length,
+            config.doc_stride,
+            config.max_query_length,
+            is_training=False,
+        )
+        return map(InputFeatures.from_window, windows)
+
+    def write_records(self, name: str, examples: list[SquadExample], is_training: bool) -> int:
+        config = self.config
+        return write_features(
+            self.path(name),
+            examples,
+            self.tokenizer,
+            max_seq_length=config.max_seq_length,
+            doc_stride=config.doc_stride,
+            max_query_length=config.max_query_length,
+            is_training=is_training,
+        )
+
+    @staticmethod
+    def log_header(what: str, num_examples: int, num_features: int, batch_size: int) -> None:
+        logging.info("***** Running %s *****", what)
+        logging.info("  Num orig examples = %d", num_examples)
+        logging.info("  Num split examples = %d", num_features)
+        logging.info("  Batch size = %d", batch_size)
+
+    @staticmethod
+    def reported(results, num_features: int):
+        """Yield the results, logging every ten seconds how far they are."""
+        last = time.monotonic()
+        for count, result in enumerate(results, start=1):
+            if time.monotonic() - last > 10:
+                last = time.monotonic()
+                logging.info("predicted %d of %d features", count, num_features)
+            yield result

@@ -1,0 +1,103 @@
+"""The training loop: one compiled step, repeated, with checkpoints on the way."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import tensorflow as tf
+
+from bert_squad.errors import RunInterruptedError, TrainingError
+from bert_squad.model.span_head import span_loss
+from bert_squad.training.interruption import noticed_signals
+from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
+from bert_squad.training.progress import TrainingProgress
+
+
+def make_train_step(
+    model,
+    optimizer: AdamWeightDecay,
+    *,
+    learning_rate: float,
+    num_train_steps: int,
+    num_warmup_steps: int,
+    seed: int,
+) -> Callable:
+    """Compile one training step.
+
+    Args:
+      model: a `BertForSquad`.
+      optimizer: over the model's trained variables.
+      learning_rate: the peak learning rate.
+      num_train_steps: step at which the learning rate reaches 0.
+      num_warmup_steps: steps of linear warm-up.
+      seed: of dropout; the masks are a function of (seed, step).
+
+    Returns:
+      A function of (step: int32 scalar, number of steps done before; batch: dict of tensors) that updates
+      the model and returns (loss, learning rate, global norm), float32 scalars.
+    """
+    variables = list(optimizer.variables_by_name.values())
+
+    @tf.function
+    def train_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            start_logits, end_logits = model(batch, training=True, dropout_seed=tf.stack([seed, step]))
+            loss = span_loss(start_logits, end_logits, batch["start_positions"], batch["end_positions"])
+        rate = learning_rate_at(step, learning_rate, num_train_steps, num_warmup_steps)
+        global_norm = optimizer.apply_gradients(tape.gradient(loss, variables), rate)
+        return loss, rate, global_norm
+
+    return train_step
+
+
+def train(
+    train_step: Callable,
+    batches: Iterable[dict[str, tf.Tensor]],
+    *,
+    first_step: int,
+    num_train_steps: int,
+    batch_size: int,
+    save_steps: int,
+    save: Callable[[int], str],
+    resumed_from: str | None,
+) -> None:
+    """Train from `first_step` to `num_train_steps`, saving at the start, on the way and at the end.
+
+    Args:
+      train_step: from `make_train_step`.
+      batches: at least `num_train_steps - first_step` of them.
+      first_step: number of steps done before, below `num_train_steps`.
+      num_train_steps: number of steps in all.
+      batch_size: number of features in a batch, for the report.
+      save_steps: a checkpoint is saved whenever this many steps more are done.
+      save: saves a checkpoint of the number of steps done and returns its prefix.
+      resumed_from: the checkpoint that this run continues, or None: then one is saved before the first step.
+
+    Raises:
+      TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint.
+      RunInterruptedError: after SIGTERM or SIGINT; the step in hand was finished and saved.
+    """
+    last_saved = resumed_from or save(first_step)
+    with (
+        noticed_signals() as stop,
+        TrainingProgress(first_step, num_train_steps, batch_size) as progress,
+    ):
+        for step, batch in zip(range(first_step + 1, num_train_steps + 1), batches, strict=False):
+            loss, rate, global_norm = (
+                float(value) for value in train_step(tf.constant(step - 1, tf.int32), batch)
+            )
+            if not (math.isfinite(loss) and math.isfinite(global_norm)):
+                raise TrainingError(
+                    f"The loss of step {step} is {loss} and its gradient norm {global_norm}, so training stops; "
+                    f"the last good checkpoint is {last_saved}. A smaller --learning_rate or a longer "
+                    "--warmup_proportion usually helps."
+                )
+            progress.update(step, loss, rate, global_norm)
+            if step % save_steps == 0 or step == num_train_steps or stop.signal_number:
+                last_saved = save(step)
+            if stop.signal_number and step < num_train_steps:
+                raise RunInterruptedError(
+                    f"Stopped by signal {stop.signal_number} after step {step} of {num_train_steps}; saved as "
+                    f"{last_saved}. Run the same command again to continue.",
+                    stop.signal_number,
+                )
