@@ -1,5 +1,6 @@
 """Entry point of `run_squad.py` and `bert-squad`: read flags, run, turn errors into one message."""
 
+import contextlib
 import os
 import sys
 import warnings
@@ -25,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     program = os.path.basename(arguments[0])
     flag_values = cli_flags.define_flags(flags.FLAGS)
     if any(argument in _HELP for argument in arguments[1:]):
-        print(cli_flags.help_text(flag_values, program))
+        with contextlib.suppress(BrokenPipeError):  # `--help | head`
+            print(cli_flags.help_text(flag_values, program), flush=True)
         return 0
     _log_to_stderr()
     try:
@@ -44,14 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _log_to_stderr() -> None:
     logging.use_absl_handler()
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.INFO)
+    logging.set_verbosity(logging.INFO)  # before the flags are read: --verbosity has the last word
     logging.set_stderrthreshold("info")
 
 
 def _run(config) -> int:
     # TensorFlow's own start-up lines say nothing that a user of this program can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
 

@@ -19,7 +19,9 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is None or rate == 0.0:
         return x
-    return tf.where(keep_mask(tf.shape(x), rate, seed), x * tf.cast(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype))
+    return tf.where(
+        keep_mask(tf.shape(x), rate, seed), x * tf.cast(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype)
+    )
 
 
 def keep_mask(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:

@@ -114,7 +114,9 @@ class SelfAttention(tf_keras.layers.Layer):
         Returns:
           float [B, S, H], the heads side by side.
         """
-        query, key, value = (self._split(dense(hidden_states)) for dense in (self.query, self.key, self.value))
+        query, key, value = (
+            self._split(dense(hidden_states)) for dense in (self.query, self.key, self.value)
+        )
         scores = tf.matmul(query * (1.0 / math.sqrt(self._head_size)), key, transpose_b=True)
         probabilities = dropout(tf.nn.softmax(scores + score_bias), self._dropout_rate, dropout_seed)
         context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])

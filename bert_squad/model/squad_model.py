@@ -26,7 +26,9 @@ class BertForSquad(tf_keras.Model):
         self.bert = BertEncoder(bert_config, name="bert")
         self.span_head = SpanHead(bert_config.hidden_size, name="squad")
 
-    def call(self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None):
+    def call(
+        self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None
+    ):
         """Score a batch.
 
         Args:

@@ -1,0 +1,65 @@
+# `make quickstart` and `make test` are all that a visitor needs; `make check` is what CI runs.
+PYTHON ?= python3
+VENV ?= .venv
+QUICKSTART_DIR ?= quickstart
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help
+help:
+	@echo "make quickstart   train, predict, evaluate, export and ask on the embedded example"
+	@echo "make test         run the tests"
+	@echo "make check        format, lint, types, tests: what CI runs"
+	@echo "make check-all    the same with the slow tests"
+	@echo "make bench        measure speed against peers"
+	@echo "make peers        install torch and transformers, for comparisons"
+	@echo "make lock         pin the present environment in requirements.lock"
+
+$(INSTALLED): requirements.lock setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.PHONY: venv peers lock
+venv: $(INSTALLED)
+
+peers: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+
+lock:
+	$(BIN)/pip freeze --exclude-editable >requirements.lock
+
+.PHONY: quickstart
+quickstart: $(INSTALLED)
+	$(BIN)/python examples/quickstart/run.py --output_dir=$(QUICKSTART_DIR) $(if $(QUESTION),--question="$(QUESTION)")
+
+.PHONY: test test-all
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+.PHONY: format lint types check check-all
+format: $(INSTALLED)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+check: lint types test
+
+check-all: lint types test-all
+
+.PHONY: bench
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/stages.py

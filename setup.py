@@ -1,0 +1,36 @@
+"""Package description; `pip install .` is all that a user needs."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# TensorFlow, TensorFlow Text, tf_keras and the Model Garden only fit together within one line. Without upper
+# bounds an old pip takes the newest TensorFlow Text and then walks the Model Garden back until it fails.
+LINE = "~=2.20.0"
+
+setup(
+    name="bert-squad",
+    version="0.1.0",
+    description="Question answering with BERT on SQuAD: the legacy run_squad.py in TensorFlow 2 and Keras",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["bert_squad", "bert_squad.*"]),
+    py_modules=["run_squad"],
+    install_requires=[
+        f"tensorflow{LINE}",
+        f"tensorflow-text{LINE}",
+        f"tf-keras{LINE}",
+        f"tf-models-official{LINE}",
+        "absl-py>=1.4",
+        "numpy>=1.26",
+        "safetensors>=0.4",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        "serving": [f"tensorflow-serving-api{LINE}"],
+        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy"],
+    },
+    entry_points={"console_scripts": ["bert-squad = bert_squad.cli.main:console"]},
+)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from golden_files import golden
+
+from bert_squad.data.batches import predict_batches, train_batches
+
+LENGTH = 64
+
+
+def train_file():
+    return str(golden("model/legacy_run/v1/output/train.tf_record"))
+
+
+def ids(batches, count):
+    return np.stack([batch["unique_ids"].numpy() for batch in batches.take(count)])
+
+
+def test_shapes_and_types():
+    batch = next(iter(train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=1)))
+    shapes = {key: (tuple(value.shape), value.dtype.name) for key, value in batch.items()}
+    assert shapes == {
+        "input_ids": ((4, LENGTH), "int32"),
+        "input_mask": ((4, LENGTH), "int32"),
+        "segment_ids": ((4, LENGTH), "int32"),
+        "start_positions": ((4,), "int32"),
+        "end_positions": ((4,), "int32"),
+        "unique_ids": ((4,), "int32"),
+    }
+
+
+def test_the_seed_decides_the_order():
+    def order(seed):
+        return ids(train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=seed), 40)
+
+    np.testing.assert_array_equal(order(1), order(1))
+    assert (order(1) != order(2)).any()
+
+
+def test_repeats_then_shuffles_then_batches():
+    """Batches run across the end of an epoch, and within a buffer of 100 features epochs mix, as in the legacy."""
+    features = 117
+    seen = ids(train_batches(train_file(), max_seq_length=LENGTH, batch_size=8, seed=3), 60).ravel()
+    assert set(seen) == set(range(1_000_000_000, 1_000_000_000 + features))
+    assert len(seen) == 480
+    # The n-th draw comes from the first n + 100 features of the repeated file.
+    first = {}
+    for position, unique_id in enumerate(seen):
+        first.setdefault(unique_id, position)
+    for unique_id, position in first.items():
+        assert unique_id - 1_000_000_000 < position + 100
+    assert len(set(seen[:features])) < features
+
+
+@pytest.mark.parametrize("first_step", [1, 15, 31])
+def test_a_continued_run_sees_what_it_would_have_seen(first_step):
+    whole = ids(train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=5), 40)
+    rest = train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=5, first_step=first_step)
+    np.testing.assert_array_equal(ids(rest, 40 - first_step), whole[first_step:])
+
+
+def test_prediction_reads_once_in_order_and_keeps_the_rest():
+    path = str(golden("model/legacy_run/v1/output/eval.tf_record"))
+    batches = list(predict_batches(path, max_seq_length=LENGTH, batch_size=8))
+    sizes = [len(batch["unique_ids"]) for batch in batches]
+    assert sizes == [8] * 9 + [4]
+    order = np.concatenate([batch["unique_ids"] for batch in batches])
+    np.testing.assert_array_equal(order, np.arange(1_000_000_000, 1_000_000_076))
+    assert set(batches[0]) == {"unique_ids", "input_ids", "input_mask", "segment_ids"}

@@ -1,0 +1,131 @@
+import dataclasses
+import json
+
+import pytest
+from absl import logging
+from golden_files import golden, read_json
+
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.errors import ConfigError, DataError
+
+TINY = BertConfig(vocab_size=100, hidden_size=8, num_attention_heads=2, max_position_embeddings=512)
+
+
+def squad_config(**changes) -> SquadConfig:
+    required = {"bert_config_file": "bert_config.json", "vocab_file": "vocab.txt", "output_dir": "output"}
+    return SquadConfig(**{**required, "do_predict": True, "predict_file": "dev.json", **changes})
+
+
+def test_defaults_are_the_legacy_ones():
+    defaults = {field.name: field.default for field in dataclasses.fields(SquadConfig)}
+    for flag in read_json(golden("model/flags.json")):
+        if flag["name"] in defaults and not flag["required"]:
+            assert defaults[flag["name"]] == flag["default"], flag["name"]
+
+
+def test_reads_a_legacy_file():
+    config = BertConfig.from_json_file(str(golden("model/tiny_gelu/bert_config.json")))
+    assert (config.vocab_size, config.hidden_size, config.num_attention_heads) == (600, 32, 2)
+    assert config.head_size == 16
+
+
+def test_unknown_keys_load_with_a_note(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps({"vocab_size": 10, "directionality": "bidi", "pooler_fc_size": 768}))
+    assert BertConfig.from_json_file(str(path)).hidden_size == 768
+    assert lines == [f"{path}: keys without a meaning here are ignored: directionality, pooler_fc_size"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "lacks `vocab_size`"),
+        ({"vocab_size": 0}, "`vocab_size` must be a positive whole number, not 0"),
+        ({"vocab_size": "many"}, "`vocab_size` must be a positive whole number, not 'many'"),
+        (
+            {"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 4},
+            r"hidden size \(10\) is not a multiple",
+        ),
+        ({"vocab_size": 9, "hidden_act": "swish"}, "Unsupported activation: swish"),
+        ({"vocab_size": 9, "hidden_dropout_prob": 1.0}, "`hidden_dropout_prob` must be below 1"),
+        ({"vocab_size": 9, "initializer_range": -1}, "`initializer_range` must be a number of 0 or more"),
+        ([], "must hold a JSON object, not list"),
+    ],
+)
+def test_impossible_models_are_refused_by_key(tmp_path, values, message):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match=message) as caught:
+        BertConfig.from_json_file(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_missing_and_malformed_files_are_named(tmp_path):
+    missing = tmp_path / "nowhere.json"
+    with pytest.raises(
+        ConfigError, match=r"Cannot read the BERT configuration .*nowhere\.json .*--bert_config_file"
+    ):
+        BertConfig.from_json_file(str(missing))
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    with pytest.raises(ConfigError, match=r"broken\.json is not valid JSON"):
+        BertConfig.from_json_file(str(broken))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_batch_size": 0}, "--train_batch_size must be at least 1, not 0"),
+        ({"doc_stride": 0}, "--doc_stride must be at least 1, not 0"),
+        ({"n_best_size": 0}, "--n_best_size must be at least 1, not 0"),
+        ({"seed": -1}, "--seed must be at least 0, not -1"),
+        (
+            {"do_predict": False, "do_train": True, "train_file": "t", "do_eval": True},
+            "--do_eval scores predictions",
+        ),
+        ({"max_seq_length": 513}, "Cannot use sequence length 513 because"),
+    ],
+)
+def test_impossible_runs_are_refused_by_flag(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        squad_config(**changes).validate(TINY)
+
+
+def test_a_possible_run_passes():
+    squad_config().validate(TINY)
+
+
+@pytest.mark.parametrize(
+    ("do_lower_case", "init_checkpoint", "right"),
+    [
+        (True, "models/multi_cased_L-12_H-768_A-12/bert_model.ckpt", "False"),
+        (False, "uncased_L-24_H-1024_A-16/bert_model.ckpt-12", "True"),
+        (True, "uncased_L-12_H-768_A-12/bert_model.ckpt", None),
+        (True, "cased_L-12_H-768_A-12/other.ckpt", None),
+        (False, None, None),
+    ],
+)
+def test_case_of_published_checkpoints(do_lower_case, init_checkpoint, right):
+    config = squad_config(do_lower_case=do_lower_case, init_checkpoint=init_checkpoint)
+    if right is None:
+        config.validate(TINY)
+    else:
+        with pytest.raises(ConfigError, match=f"you should pass in `--do_lower_case={right}`"):
+            config.validate(TINY)
+
+
+def test_a_vocabulary_larger_than_the_embedding_table_is_refused():
+    squad_config().validate_vocabulary(TINY, 100)
+    with pytest.raises(
+        DataError, match=r"vocab\.txt has 101 pieces, but bert_config\.json says vocab_size 100"
+    ):
+        squad_config().validate_vocabulary(TINY, 101)
+
+
+def test_missing_input_files_are_named_by_flag(tmp_path):
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("[UNK]\n")
+    with pytest.raises(ConfigError, match=r"--predict_file: dev\.json does not exist"):
+        squad_config(vocab_file=str(vocab)).check_input_files()

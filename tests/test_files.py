@@ -1,0 +1,55 @@
+import os
+
+import pytest
+
+from bert_squad import files
+from bert_squad.errors import OutputError
+
+
+def test_a_file_appears_only_when_complete(tmp_path):
+    path = tmp_path / "predictions.json"
+    path.write_text("old")
+    with files.open_whole(str(path)) as writer:
+        writer.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["predictions.json"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "predictions.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="stop"), files.open_whole(str(path)) as writer:
+        writer.write("half")
+        raise RuntimeError("stop")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["predictions.json"]
+
+
+def test_a_refusal_of_the_file_system_names_the_file(tmp_path):
+    path = tmp_path / "missing" / "predictions.json"
+    with pytest.raises(OutputError, match=r"Cannot write .*predictions\.json \(No such file or directory\)"):
+        with files.open_whole(str(path)):
+            pass
+
+
+def test_an_unwritable_directory_names_the_flag(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(
+        OutputError, match=r"The output directory .*file/output cannot be written .*--output_dir"
+    ):
+        files.make_directory(str(blocker / "output"))
+
+
+def test_remote_paths_go_through_tensorflow(tmp_path):
+    """`file://` is the one remote scheme that works without a network."""
+    url = f"file://{tmp_path}/deep/predictions.json"
+    files.make_directory(f"file://{tmp_path}/deep")
+    with files.open_whole(url) as writer:
+        writer.write("über")
+    assert files.exists(url)
+    assert files.read_bytes(url).decode("utf-8") == "über"
+    assert os.listdir(tmp_path / "deep") == ["predictions.json"]
+    files.remove(url)
+    assert not files.exists(url)

@@ -1,0 +1,90 @@
+"""The order of the rooms: a module imports only what stands before its own room. Also what works without TensorFlow."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from program import ROOT, environment
+
+# From the ground up; a room may import itself and whatever is above it in this list.
+ROOMS = [
+    "errors",
+    "files",
+    "config",
+    "text",
+    "data",
+    "model",
+    "checkpoints",
+    "training",
+    "answers",
+    "serving",
+    "pipeline",
+    "cli",
+]
+
+WITHOUT_TENSORFLOW = [
+    "bert_squad",
+    "bert_squad.errors",
+    "bert_squad.files",
+    "bert_squad.config",
+    "bert_squad.text.tokenization",
+    "bert_squad.text.alignment",
+    "bert_squad.data.examples",
+    "bert_squad.data.doc_spans",
+    "bert_squad.data.features",
+    "bert_squad.data.records",
+    "bert_squad.answers.nbest",
+    "bert_squad.answers.metrics",
+    "bert_squad.answers.prediction_files",
+    "bert_squad.cli.flags",
+    "bert_squad.cli.main",
+]
+
+
+def modules():
+    return sorted((ROOT / "bert_squad").rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imported_modules(path):
+    """Yield the bert_squad modules that a file imports, inside its functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name for name in names if name.startswith("bert_squad."))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_rooms_before_it(path):
+    relative = path.relative_to(ROOT / "bert_squad").with_suffix("")
+    if relative.name == "__init__" and len(relative.parts) == 1:
+        return  # the public names come from every room
+    own = ROOMS.index(relative.parts[0])
+    for imported in imported_modules(path):
+        assert ROOMS.index(room_of(imported)) <= own, f"{relative} must not import {imported}"
+
+
+def test_the_layering_test_sees_imports(tmp_path):
+    source = tmp_path / "sample.py"
+    source.write_text("def f():\n    from bert_squad.cli import main\nimport bert_squad.files\n")
+    assert set(imported_modules(source)) == {"bert_squad.cli.main", "bert_squad.files"}
+
+
+def test_works_without_tensorflow():
+    code = "\n".join(
+        [
+            "import sys",
+            "sys.modules['tensorflow'] = None",
+            *(f"import {module}" for module in WITHOUT_TENSORFLOW),
+            "assert not any(name.split('.')[0] in ('tf_keras', 'keras') for name in sys.modules)",
+        ]
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())

@@ -1,0 +1,39 @@
+import importlib
+
+import pytest
+
+import bert_squad
+
+PROMISED = {
+    "BertConfig",
+    "BertForSquad",
+    "FullTokenizer",
+    "RawResult",
+    "SquadConfig",
+    "compute_predictions",
+    "convert_examples_to_features",
+    "evaluate",
+    "get_final_text",
+    "load_checkpoint",
+    "read_squad_examples",
+    "run",
+    "save_tf1_checkpoint",
+    "span_loss",
+}
+
+
+def test_all_lists_the_promised_names():
+    assert set(bert_squad.__all__) == PROMISED
+    assert set(bert_squad.__all__) <= set(dir(bert_squad))
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_each_name_is_importable_and_documented(name):
+    value = getattr(bert_squad, name)
+    assert getattr(importlib.import_module(value.__module__), name) is value
+    assert value.__doc__
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'BertForNothing'"):
+        bert_squad.BertForNothing  # noqa: B018

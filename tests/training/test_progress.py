@@ -1,0 +1,61 @@
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+
+from absl import logging
+from program import environment
+
+from bert_squad.training import progress
+from bert_squad.training.progress import TrainingProgress
+
+
+def test_lines_show_loss_rate_speed_and_time_left(monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with TrainingProgress(first_step=100, num_train_steps=110, batch_size=8) as report:
+        for step in range(101, 111):
+            report.update(step, 2.5, 1e-4, 0.75)
+    pattern = (
+        r"step (\d+) of 110: loss 2\.5000, learning rate 0\.0001, gradient norm 0\.750, 2\.0 examples/s, "
+        r"(\d\d:\d\d) left"
+    )
+    matches = [re.fullmatch(pattern, line) for line in lines]
+    # 4 seconds a step: the first, then every 10 seconds at least, and the last.
+    assert [int(match.group(1)) for match in matches] == [101, 104, 107, 110]
+    assert [match.group(2) for match in matches] == ["00:36", "00:24", "00:12", "00:00"]
+
+
+def test_a_terminal_gets_a_bar():
+    code = (
+        "from bert_squad.training.progress import TrainingProgress\n"
+        "with TrainingProgress(0, 3, 8) as report:\n"
+        "    for step in (1, 2, 3): report.update(step, 2.5, 1e-4, 0.75)\n"
+    )
+    terminal, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    shown = bytearray()
+
+    def read():
+        try:
+            while chunk := os.read(terminal, 1024):
+                shown.extend(chunk)
+        except OSError:
+            pass  # the child closed its end
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    subprocess.run([sys.executable, "-c", code], stderr=child, env=environment(), check=True)
+    os.close(child)
+    reader.join()
+    os.close(terminal)
+    assert b"3/3" in shown
+    assert b"loss 2.5000" in shown
+    assert b"examples/s" in shown
