@@ -17,7 +17,7 @@ _HOMES = {
     "span_loss": "bert_squad.model.span_head",
     "load_checkpoint": "bert_squad.checkpoints.loading",
     "save_tf1_checkpoint": "bert_squad.checkpoints.tf1",
-    "RawResult": "bert_squad.answers.nbest",
+    "RawResult": "bert_squad.answers.raw_results",
     "compute_predictions": "bert_squad.answers.nbest",
     "evaluate": "bert_squad.answers.metrics",
     "run": "bert_squad.pipeline",

@@ -11,12 +11,12 @@ from bert_squad import files
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
 from bert_squad.answers.prediction import predict_results
-from bert_squad.answers.prediction_files import PredictionFilesWriter, repeated_qas_ids
+from bert_squad.answers.prediction_files import write_predictions
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
-from bert_squad.data.batches import predict_batches, train_batches
+from bert_squad.data.batches import predict_batches, train_batches, with_named_errors
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import write_features
@@ -126,12 +126,15 @@ class _Run:
                 num_warmup_steps=int(num_train_steps * config.warmup_proportion),
                 seed=config.seed,
             ),
-            train_batches(
+            with_named_errors(
+                train_batches(
+                    self.path(TRAIN_RECORDS),
+                    max_seq_length=config.max_seq_length,
+                    batch_size=config.train_batch_size,
+                    seed=config.seed,
+                    first_step=first_step,
+                ),
                 self.path(TRAIN_RECORDS),
-                max_seq_length=config.max_seq_length,
-                batch_size=config.train_batch_size,
-                seed=config.seed,
-                first_step=first_step,
             ),
             first_step=first_step,
             num_train_steps=num_train_steps,
@@ -151,10 +154,13 @@ class _Run:
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
         results = predict_results(
             self.model,
-            predict_batches(
+            with_named_errors(
+                predict_batches(
+                    self.path(EVAL_RECORDS),
+                    max_seq_length=config.max_seq_length,
+                    batch_size=config.predict_batch_size,
+                ),
                 self.path(EVAL_RECORDS),
-                max_seq_length=config.max_seq_length,
-                batch_size=config.predict_batch_size,
             ),
         )
         answers = stream_predictions(
@@ -172,14 +178,13 @@ class _Run:
         )
         logging.info("Writing predictions to: %s", self.path(PREDICTIONS))
         logging.info("Writing nbest to: %s", self.path(NBEST_PREDICTIONS))
-        with PredictionFilesWriter(
-            self.path(PREDICTIONS),
-            self.path(NBEST_PREDICTIONS),
-            self.path(NULL_ODDS) if config.version_2_with_negative else None,
-            repeated_ids=repeated_qas_ids(examples),
-        ) as writer:
-            for answer in answers:
-                writer.add(answer)
+        write_predictions(
+            answers,
+            (example.qas_id for example in examples),
+            predictions_file=self.path(PREDICTIONS),
+            nbest_file=self.path(NBEST_PREDICTIONS),
+            null_odds_file=self.path(NULL_ODDS) if config.version_2_with_negative else None,
+        )
 
     def evaluate(self) -> dict[str, float]:
         config = self.config

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from bert_squad.answers.nbest import RawResult
+from bert_squad.answers.raw_results import RawResult
 
 
 def predict_results(model, batches: Iterable[dict[str, tf.Tensor]]) -> Iterator[RawResult]:

@@ -8,6 +8,7 @@ import warnings
 from absl import flags, logging
 
 from bert_squad.cli import flags as cli_flags
+from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError
 
 _HELP = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
@@ -50,7 +51,10 @@ def _log_to_stderr() -> None:
     logging.set_stderrthreshold("info")
 
 
-def _run(config) -> int:
+def _run(config: SquadConfig) -> int:
+    # What a small file can tell is checked before TensorFlow is loaded, which takes seconds.
+    config.validate(BertConfig.from_json_file(config.bert_config_file))
+    config.check_input_files()
     # TensorFlow's own start-up lines say nothing that a user of this program can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -1,8 +1,11 @@
 """tf.data pipelines from TFRecords to batches."""
 
+from collections.abc import Iterable, Iterator
+
 import tensorflow as tf
 
 from bert_squad.data.records import parse_example
+from bert_squad.errors import DataError
 
 SHUFFLE_BUFFER = 100  # features, as in the legacy script
 
@@ -56,3 +59,18 @@ def predict_batches(path: str, *, max_seq_length: int, batch_size: int) -> tf.da
         deterministic=True,
     )
     return batches.prefetch(2)
+
+
+def with_named_errors(batches: Iterable[dict[str, tf.Tensor]], path: str) -> Iterator[dict[str, tf.Tensor]]:
+    """Pass batches on, and name the record file when it turns out to be damaged.
+
+    Raises:
+      DataError: when the file is cut short, fails a checksum, or has records of another kind or length.
+    """
+    try:
+        yield from batches
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise DataError(
+            f"The record file {path} is damaged or of another run ({error.message.splitlines()[0]}); delete it "
+            "and run the same command again, so that it is written anew."
+        ) from None

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from golden_files import golden
 
-from bert_squad.data.batches import predict_batches, train_batches
+from bert_squad.data.batches import predict_batches, train_batches, with_named_errors
+from bert_squad.errors import DataError
 
 LENGTH = 64
 
@@ -66,3 +69,32 @@ def test_prediction_reads_once_in_order_and_keeps_the_rest():
     order = np.concatenate([batch["unique_ids"] for batch in batches])
     np.testing.assert_array_equal(order, np.arange(1_000_000_000, 1_000_000_076))
     assert set(batches[0]) == {"unique_ids", "input_ids", "input_mask", "segment_ids"}
+
+
+def damaged(tmp_path, change):
+    path = tmp_path / "train.tf_record"
+    path.write_bytes(change(Path(train_file()).read_bytes()))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "length"),
+    [
+        (lambda content: content[:-7], LENGTH),
+        (lambda content: content[:5000] + b"\x00\xff" + content[5002:], LENGTH),
+        (lambda content: content, LENGTH + 1),
+    ],
+    ids=["cut short", "overwritten", "another length"],
+)
+def test_a_damaged_file_is_named(tmp_path, change, length):
+    path = damaged(tmp_path, change)
+    batches = with_named_errors(train_batches(path, max_seq_length=length, batch_size=100, seed=1), path)
+    with pytest.raises(DataError, match=r"The record file .*train\.tf_record is damaged or of another run"):
+        for _ in range(3):
+            next(batches)
+
+
+def test_an_undamaged_file_passes(tmp_path):
+    path = damaged(tmp_path, lambda content: content)
+    batches = with_named_errors(train_batches(path, max_seq_length=LENGTH, batch_size=100, seed=1), path)
+    assert len(next(batches)["unique_ids"]) == 100
