@@ -1,0 +1,247 @@
+"""TFRecord files of features: the schema, stated once, writing and reading.
+
+A record is a serialized `tf.train.Example` of int64 lists. Building such protos value by value costs more than
+all the rest of conversion, so their bytes are put together here: in the wire format a packed list of integers is
+just their encodings one after the other.
+
+TensorFlow is imported inside the functions that need it, so that importing this module is quick.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from bert_squad import files
+from bert_squad.data.examples import SquadExample
+from bert_squad.data.features import InputFeatures, logged
+from bert_squad.data.paragraphs import Tokenizer
+from bert_squad.data.windows import Window, make_windows
+from bert_squad.errors import DataError, OutputError
+
+
+class _Entry(NamedTuple):
+    key: str
+    attribute: str  # of the feature
+    is_sequence: bool = False  # max_seq_length integers, not one
+    is_for_training: bool = False  # absent from records for prediction
+    is_read: bool = True
+
+
+SCHEMA = (
+    _Entry("unique_ids", "unique_id"),
+    _Entry("input_ids", "input_ids", is_sequence=True),
+    _Entry("input_mask", "input_mask", is_sequence=True),
+    _Entry("segment_ids", "segment_ids", is_sequence=True),
+    _Entry("start_positions", "start_position", is_for_training=True),
+    _Entry("end_positions", "end_position", is_for_training=True),
+    # LEGACY: written for training, read by nothing.
+    _Entry("is_impossible", "is_impossible", is_for_training=True, is_read=False),
+)
+"""What a record holds, under which key. All are int64 lists; reading gives int32."""
+
+
+def write_features(
+    path: str,
+    examples: Iterable[SquadExample],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    doc_stride: int,
+    max_query_length: int,
+    is_training: bool,
+) -> int:
+    """Convert examples and write their features to a TFRecord file, without holding them in memory.
+
+    The features of the first 20 examples are logged at the debug level.
+
+    Args:
+      path: the file, local or remote; it appears, or replaces an old one, only when complete.
+      examples, ...: as `convert_examples_to_features`, which would give these same features.
+
+    Returns:
+      The number of features written.
+
+    Raises:
+      ConfigError, DataError: as `convert_examples_to_features`.
+      OutputError: when the file cannot be written.
+    """
+    windows = make_windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training)
+    with open_writer(path, is_training) as writer:
+        for window in logged(windows):
+            writer.process_feature(window)
+    return writer.num_features
+
+
+class FeatureWriter:
+    """Appends features to a TFRecord file; `open_writer` makes one.
+
+    Attributes:
+      num_features: number of features written so far.
+
+    Source: `FeatureWriter` of the legacy run_squad.py.
+    """
+
+    def __init__(self, write: Any, is_training: bool):
+        self.num_features = 0
+        self._write = write
+        self._is_training = is_training
+
+    def process_feature(self, feature: Window | InputFeatures) -> None:
+        """Append one feature."""
+        self._write(serialize(feature, self._is_training))
+        self.num_features += 1
+
+
+@contextlib.contextmanager
+def open_writer(path: str, is_training: bool) -> Iterator[FeatureWriter]:
+    """Give a writer of features; the file appears only when the `with` block succeeds.
+
+    Args:
+      path: the file, local or remote.
+      is_training: write answer positions too.
+
+    Raises:
+      OutputError: when the file system refuses; an old file is left as it was.
+    """
+    import tensorflow as tf
+
+    def refused(error: Any) -> OutputError:
+        return OutputError(f"Cannot write {path} ({error.message}); what was there before is unchanged.")
+
+    with files.complete_file(path) as temporary:
+        try:
+            record_writer = tf.io.TFRecordWriter(temporary)
+        except tf.errors.OpError as error:
+            raise refused(error) from None
+
+        def write(record: bytes) -> None:
+            try:
+                record_writer.write(record)
+            except tf.errors.OpError as error:
+                raise refused(error) from None
+
+        try:
+            yield FeatureWriter(write, is_training)
+        finally:
+            try:
+                record_writer.close()
+            except tf.errors.OpError as error:
+                raise refused(error) from None
+
+
+def serialize(feature: Window | InputFeatures, is_training: bool) -> bytes:
+    """Return a feature as a serialized `tf.train.Example`.
+
+    Args:
+      feature: the feature.
+      is_training: include answer positions.
+
+    Differs: keys stand in the order of `SCHEMA`; in the legacy files their order is arbitrary.
+    """
+    entries = []
+    for key, attribute, is_sequence, is_for_training, _ in SCHEMA:
+        if is_training or not is_for_training:
+            value = getattr(feature, attribute)
+            entries.append(_map_entry(key, _packed(value if is_sequence else [value])))
+    return _field(1, b"".join(entries))  # Example.features
+
+
+# The wire format: https://protobuf.dev/programming-guides/encoding. An integer is a "varint": 7 bits a byte,
+# the lowest first, the high bit set on all bytes but the last.
+
+
+def _varint(value: int) -> bytes:
+    value &= 0xFFFF_FFFF_FFFF_FFFF  # a negative int64 is encoded as its two's complement
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+class _Varints(dict[int, bytes]):
+    """Integer → its encoding; remembers those that vocabulary ids need."""
+
+    def __missing__(self, value: int) -> bytes:
+        encoded = _varint(value)
+        if 0 <= value < 1 << 18:
+            self[value] = encoded
+        return encoded
+
+
+_VARINTS = _Varints()
+
+
+def _packed(values: list[int]) -> bytes:
+    try:
+        single_bytes = bytes(values)
+        if single_bytes.isascii():  # all under 128: each is its own encoding
+            return single_bytes
+    except ValueError:  # at the first value that is no byte
+        pass
+    return b"".join(map(_VARINTS.__getitem__, values))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Encode a field that holds bytes, a string or a message."""
+    return _VARINTS[number << 3 | 2] + _VARINTS[len(content)] + content
+
+
+def _map_entry(key: str, packed: bytes) -> bytes:
+    """Encode one entry of Features.feature: its key, and Feature.int64_list as the value."""
+    int64_list = _field(1, packed)
+    return _field(1, _field(1, key.encode()) + _field(2, _field(3, int64_list)))
+
+
+def feature_spec(max_seq_length: int, is_training: bool) -> dict[str, Any]:
+    """Return what `tf.io.parse_example` needs to read records of these features."""
+    import tensorflow as tf
+
+    return {
+        entry.key: tf.io.FixedLenFeature([max_seq_length] if entry.is_sequence else [], tf.int64)
+        for entry in SCHEMA
+        if entry.is_read and (is_training or not entry.is_for_training)
+    }
+
+
+def parse_example(serialized: Any, max_seq_length: int, is_training: bool) -> dict[str, Any]:
+    """Parse records within a `tf.data` pipeline.
+
+    Args:
+      serialized: string tensor, a record [] or a batch of them [B]; batches are far quicker.
+      max_seq_length: length of the sequences, S.
+      is_training: read answer positions too.
+
+    Returns:
+      int32 tensors: `input_ids`, `input_mask`, `segment_ids` of shape [B, S], `unique_ids` and, for training,
+      `start_positions`, `end_positions` of shape [B]; without B for a single record.
+    """
+    import tensorflow as tf
+
+    parsed = tf.io.parse_example(serialized, feature_spec(max_seq_length, is_training))
+    return {key: tf.cast(value, tf.int32) for key, value in parsed.items()}
+
+
+def read_records(path: str) -> Iterator[bytes]:
+    """Read the serialized records of a TFRecord file and verify their checksums.
+
+    Args:
+      path: the file, local or remote.
+
+    Raises:
+      DataError: when the file is missing, cut short within a record, or damaged; it names the record.
+    """
+    import tensorflow as tf
+
+    number = 0
+    try:
+        for record in tf.data.TFRecordDataset(path):
+            yield record.numpy()
+            number += 1
+    except tf.errors.DataLossError:
+        raise DataError(
+            f"The record file {path} is cut short or damaged: record {number}, counted from 0, cannot be read. "
+            "Delete it, so that it is written anew."
+        ) from None
+    except tf.errors.OpError as error:
+        raise DataError(f"Cannot read the record file {path} ({error.message}).") from None
