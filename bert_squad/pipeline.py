@@ -140,7 +140,9 @@ class _Run:
             num_train_steps=num_train_steps,
             batch_size=config.train_batch_size,
             save_steps=config.save_checkpoints_steps,
-            save=lambda step: directory.save(config.output_dir, self.model, optimizer, step),
+            save=lambda step: directory.save(
+                config.output_dir, self.model, optimizer, step, config.keep_checkpoint_max
+            ),
             resumed_from=latest,
         )
 

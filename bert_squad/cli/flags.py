@@ -5,9 +5,12 @@ Nothing here imports TensorFlow: help and wrong flags are answered at once.
 
 import dataclasses
 import difflib
+from typing import Any
 
 from absl import flags, logging
 
+from bert_squad import files
+from bert_squad.checkpoints.model_files import TOKENIZER_FILE, huggingface_files
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
@@ -21,7 +24,7 @@ _LEGACY_FLAGS = (
     ("output_dir", str, "Directory for checkpoints, records and predictions. Required."),
     ("train_file", str, "SQuAD JSON file to train on, e.g. train-v1.1.json."),
     ("predict_file", str, "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
-    ("init_checkpoint", str, "Checkpoint to start from, usually a pre-trained BERT model."),
+    ("init_checkpoint", str, "Checkpoint to start from, usually a pre-trained BERT model, of any kind."),
     ("do_lower_case", bool, "Lower-case the text: true for uncased models, false for cased ones."),
     ("max_seq_length", int, "Longest input sequence, in WordPieces; longer passages are cut into windows."),
     ("doc_stride", int, "WordPieces from the start of one window of a passage to the start of the next."),
@@ -60,6 +63,7 @@ _NEW_FLAGS = (
     ("seed", int, "Seed of initial weights, shuffling and dropout."),
     ("do_eval", bool, "Score the predictions with the official SQuAD metrics (with --do_predict)."),
     ("allow_random_weights", bool, "Predict although there is no checkpoint, with random weights."),
+    ("keep_checkpoint_max", int, "Checkpoints to keep in --output_dir; older ones are deleted."),
 )
 
 # Defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.
@@ -72,6 +76,8 @@ LEGACY_FLAGS_WITHOUT_EFFECT = {
     "master": None,
     "num_tpu_cores": 8,
 }
+
+HELP_FLAGS = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
 
 REQUIRED = ("vocab_file", "bert_config_file", "output_dir")
 
@@ -112,22 +118,63 @@ def parse(arguments: list[str], flag_values: flags.FlagValues) -> SquadConfig:
       ConfigError: for an unknown flag (the nearest known one is named), a value of the wrong type, or a
         missing required flag; the texts of the last two are the legacy ones.
     """
+    positional = read_flags(arguments, flag_values)
+    names = {field.name for field in dataclasses.fields(SquadConfig)}
+    values = {name: flag_values[name].value for name in names}
+    _take_from_huggingface_directory(values, flag_values["do_lower_case"].present)
+    missing = [name for name in REQUIRED if values[name] is None]
+    if missing:
+        lines = [f"flag --{name}=None: Flag --{name} must have a value other than None." for name in missing]
+        raise ConfigError("\n".join(lines) + _how_to_get_a_vocabulary(values))
+    _note_what_has_no_effect(positional, flag_values)
+    return SquadConfig(**values)
+
+
+def read_flags(arguments: list[str], flag_values: flags.FlagValues) -> list[str]:
+    """Set flags from a command line, whatever they are.
+
+    Args:
+      arguments: the program's name, then flags and other words.
+      flag_values: the flags that there are.
+
+    Returns:
+      The words that are no flags.
+
+    Raises:
+      ConfigError: for an unknown flag (the nearest known one is named) or a value of the wrong type.
+    """
     try:
-        positional = flag_values(arguments)[1:]
+        return flag_values(arguments)[1:]
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(_unknown_flag(error.flagname, flag_values)) from None
     except flags.Error as error:
         raise ConfigError(str(error)) from None
-    missing = [name for name in REQUIRED if flag_values[name].value is None]
-    if missing:
-        raise ConfigError(
-            "\n".join(
-                f"flag --{name}=None: Flag --{name} must have a value other than None." for name in missing
-            )
-        )
-    _note_what_has_no_effect(positional, flag_values)
-    names = {field.name for field in dataclasses.fields(SquadConfig)}
-    return SquadConfig(**{name: flag_values[name].value for name in names})
+
+
+def _take_from_huggingface_directory(values: dict[str, Any], do_lower_case_is_given: bool) -> None:
+    """Fill the flags that were not given with what lies beside the weights of a Hugging Face model."""
+    absent = [name for name in ("bert_config_file", "vocab_file") if values[name] is None]
+    if not values["init_checkpoint"] or not absent:
+        return
+    found = huggingface_files(values["init_checkpoint"])
+    for name in absent:
+        if getattr(found, name):
+            values[name] = getattr(found, name)
+            logging.info("--%s is not given: using %s.", name, values[name])
+    if "vocab_file" in absent and found.do_lower_case is not None and not do_lower_case_is_given:
+        values["do_lower_case"] = found.do_lower_case
+        logging.info("--do_lower_case is not given: using %s, as its tokenizer says.", found.do_lower_case)
+
+
+def _how_to_get_a_vocabulary(values: dict[str, Any]) -> str:
+    """Transformers 5 writes only a `tokenizer.json`; say how to get a `vocab.txt` out of it."""
+    directory = values["init_checkpoint"]
+    if values["vocab_file"] or not directory or not files.exists(files.join(directory, TOKENIZER_FILE)):
+        return ""
+    return (
+        f" ({directory} has its vocabulary in {TOKENIZER_FILE} only: `bert-squad checkpoint convert {directory} "
+        "NEW_DIRECTORY --to=huggingface` writes it as vocab.txt.)"
+    )
 
 
 def _unknown_flag(name: str, flag_values: flags.FlagValues) -> str:

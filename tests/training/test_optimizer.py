@@ -154,10 +154,7 @@ def test_one_update_by_hand():
 
 @pytest.mark.parametrize("step", [0, 1, 4, 5, 23, 24, 30])
 def test_learning_rate(step):
-    if step < 5:
-        expected = 1e-3 * step / 5
-    else:
-        expected = 1e-3 * max(0, 1 - step / 24)
+    expected = 1e-3 * step / 5 if step < 5 else 1e-3 * max(0, 1 - step / 24)
     assert float(learning_rate_at(tf.constant(step), 1e-3, 24, 5)) == pytest.approx(
         expected, rel=1e-6, abs=1e-12
     )
