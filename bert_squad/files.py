@@ -42,11 +42,16 @@ def read_bytes(path: str) -> bytes:
     """Read a whole file.
 
     Raises:
-      OSError: when a local file cannot be read; remote files raise TensorFlow's own errors.
+      OSError: when it cannot be read, also when TensorFlow reports that of a remote file.
     """
     if is_remote(path):
-        with _gfile().GFile(path, "rb") as reader:
-            return reader.read()
+        import tensorflow as tf
+
+        try:
+            with _gfile().GFile(path, "rb") as reader:
+                return reader.read()
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from error
     with open(path, "rb") as reader:
         return reader.read()
 

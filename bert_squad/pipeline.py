@@ -10,7 +10,7 @@ from absl import logging
 from bert_squad import files
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
-from bert_squad.answers.prediction import predict_results
+from bert_squad.answers.prediction import make_predictor
 from bert_squad.answers.prediction_files import write_predictions
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
@@ -154,8 +154,7 @@ class _Run:
         )
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
-        results = predict_results(
-            self.model,
+        results = make_predictor(self.model)(
             with_named_errors(
                 predict_batches(
                     self.path(EVAL_RECORDS),

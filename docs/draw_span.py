@@ -28,7 +28,9 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "quickstart"
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model_dir", "quickstart", "Output directory of `make quickstart`.")
-flags.DEFINE_string("question_id", None, "Id of a question of examples/quickstart/dev.json; default: the first.")
+flags.DEFINE_string(
+    "question_id", None, "Id of a question of examples/quickstart/dev.json; default: the first."
+)
 flags.DEFINE_string("picture", "docs/span.png", "File to write.")
 flags.DEFINE_integer("max_seq_length", 96, "As in training.")
 flags.DEFINE_integer("max_answer_length", 12, "Longest answer considered, in WordPieces.")
@@ -100,8 +102,16 @@ def draw(scored: Scored, picture: str, max_answer_length: int) -> None:
     figure, (top, bottom) = pyplot.subplots(
         2, 1, figsize=(0.24 * len(words) + 2.5, 10.5), height_ratios=[1, 2.6], layout="constrained"
     )
-    top.bar(columns - 0.2, start_probabilities[first:stop], 0.4, label="P_start(i) = softmax(S·T_i)", color="#1f6fb4")
-    top.bar(columns + 0.2, end_probabilities[first:stop], 0.4, label="P_end(j) = softmax(E·T_j)", color="#d1602a")
+    top.bar(
+        columns - 0.2,
+        start_probabilities[first:stop],
+        0.4,
+        label="P_start(i) = softmax(S·T_i)",
+        color="#1f6fb4",
+    )
+    top.bar(
+        columns + 0.2, end_probabilities[first:stop], 0.4, label="P_end(j) = softmax(E·T_j)", color="#d1602a"
+    )
     top.set_ylim(0, 1.05)
     top.set_xlim(-0.6, len(words) - 0.4)
     top.set_xticks(columns, words, rotation=90, fontsize=8)

@@ -53,3 +53,5 @@ def test_remote_paths_go_through_tensorflow(tmp_path):
     assert os.listdir(tmp_path / "deep") == ["predictions.json"]
     files.remove(url)
     assert not files.exists(url)
+    with pytest.raises(OSError, match=r"predictions\.json"):
+        files.read_bytes(url)
