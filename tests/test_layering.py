@@ -37,6 +37,12 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.answers.nbest",
     "bert_squad.answers.metrics",
     "bert_squad.answers.prediction_files",
+    "bert_squad.answers.candidates",
+    "bert_squad.answers.span_texts",
+    "bert_squad.answers.raw_results",
+    "bert_squad.answers.metrics_input",
+    "bert_squad.data.paragraphs",
+    "bert_squad.data.windows",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",
 ]

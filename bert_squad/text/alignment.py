@@ -1,0 +1,169 @@
+"""Project a predicted answer, which is made of WordPieces, back onto the words of the passage.
+
+WordPieces have lost case, accents and the spaces around punctuation. The passage words that they came from
+have all that, but may hold more than the answer: "Steve Smith's" for the prediction "steve smith". So the
+words are tokenized again, the prediction is found in the result, and its first and last character are traced
+back by counting characters that are not spaces. Where any step fails, the answer is the whole words.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Literal
+
+from absl import logging
+
+from bert_squad.text.tokenization import BasicTokenizer
+
+Branch = Literal["projected", "not_found", "length_mismatch", "start_unmapped", "end_unmapped"]
+
+_MAX_REMEMBERED_WORDS = 1 << 13  # those of neighbouring passages; a Chinese "word" may be a whole paragraph
+
+
+def get_final_text(pred_text: str, orig_text: str, do_lower_case: bool, verbose_logging: bool = False) -> str:
+    """Find the part of the passage that a predicted text stands for.
+
+    Args:
+      pred_text: the predicted WordPieces, joined to tokens with a space between two.
+      orig_text: the passage words that these pieces came from, a space between two.
+      do_lower_case: whether the tokenizer that made the pieces lower-cased.
+      verbose_logging: log why a projection failed.
+
+    Returns:
+      The part of `orig_text`, or all of it when the prediction cannot be traced back.
+
+    Source: `get_final_text` of the legacy run_squad.py.
+
+    >>> get_final_text("steve smith", "Steve Smith's", do_lower_case=True)
+    'Steve Smith'
+    >>> get_final_text("smith's", "Steve Smith's", do_lower_case=True)
+    "Steve Smith's"
+    """
+    text, branch = project_text(pred_text, orig_text, do_lower_case)
+    if verbose_logging:
+        _log_failure(branch, pred_text, orig_text)
+    return text
+
+
+class AlignedPassage:
+    """The words of a passage beside their tokens: `get_final_text` at the cost of two slices and a search.
+
+    Args:
+      doc_tokens: the words; no space in any of them.
+      do_lower_case: whether the tokenizer that makes the predictions lower-cases.
+
+    >>> AlignedPassage(["By", "Steve", "Smith's", "side."], do_lower_case=True).get_final_text("smith", 1, 2)
+    'Smith'
+    """
+
+    def __init__(self, doc_tokens: Sequence[str], do_lower_case: bool):
+        tok_words = list(map(_word_tokenizer(do_lower_case), doc_tokens))
+        self._orig_text = " ".join(doc_tokens)
+        self._tok_text = " ".join(filter(None, tok_words))
+        # Where each word begins, and one more. A word without tokens takes no room, not even for a space.
+        self._orig_starts = list(accumulate([len(word) + 1 for word in doc_tokens], initial=0))
+        self._tok_starts = list(accumulate([len(word) + 1 if word else 0 for word in tok_words], initial=0))
+
+    def orig_text(self, orig_start: int, orig_end: int) -> str:
+        """Return the words from `orig_start` to `orig_end` (inclusive), a space between two."""
+        return self._orig_text[self._orig_starts[orig_start] : self._orig_starts[orig_end + 1] - 1]
+
+    def project_text(self, pred_text: str, orig_start: int, orig_end: int) -> tuple[str, Branch]:
+        """Do what the function `project_text` does with the words from `orig_start` to `orig_end` (inclusive)."""
+        tok_end = max(self._tok_starts[orig_end + 1] - 1, 0)  # exclusive; 0 when no word so far has tokens
+        tok_text = self._tok_text[self._tok_starts[orig_start] : tok_end]
+        return _project(pred_text, self.orig_text(orig_start, orig_end), tok_text)
+
+    def get_final_text(
+        self, pred_text: str, orig_start: int, orig_end: int, verbose_logging: bool = False
+    ) -> str:
+        """Do what the function `get_final_text` does with the words from `orig_start` to `orig_end` (inclusive)."""
+        text, branch = self.project_text(pred_text, orig_start, orig_end)
+        if verbose_logging:
+            _log_failure(branch, pred_text, self.orig_text(orig_start, orig_end))
+        return text
+
+
+def _log_failure(branch: Branch, pred_text: str, orig_text: str) -> None:
+    if branch != "projected":
+        logging.info("%s: %r in %r", _FAILURES[branch], pred_text, orig_text)
+
+
+_FAILURES: dict[Branch, str] = {
+    "not_found": "Cannot find the predicted text among the tokens of the passage words",
+    "length_mismatch": "The passage words change in length when they are tokenized",
+    "start_unmapped": "The predicted text begins with a space, or nothing",
+    "end_unmapped": "The predicted text ends with a space, or nothing",
+}
+
+
+def project_text(pred_text: str, orig_text: str, do_lower_case: bool) -> tuple[str, Branch]:
+    """Do what `get_final_text` does, and say how it went.
+
+    Returns:
+      The text, and where it was decided: "projected" is success; each other branch gives `orig_text` back.
+
+    >>> project_text("cafe", "Café au lait", do_lower_case=True)
+    ('Café', 'projected')
+    """
+    tok_words = map(_word_tokenizer(do_lower_case), orig_text.split(" "))
+    tok_text = " ".join(filter(None, tok_words))
+    return _project(pred_text, orig_text, tok_text)
+
+
+def _project(pred_text: str, orig_text: str, tok_text: str) -> tuple[str, Branch]:
+    """Project a prediction, given the passage words and their tokens, each joined with spaces."""
+    # LEGACY: the first occurrence is taken, be it not the predicted one, or the inside of another token.
+    tok_start = tok_text.find(pred_text)
+    if tok_start < 0:
+        return orig_text, "not_found"
+    # LEGACY: only the two lengths are compared. Changes that cancel out, such as two dropped soft hyphens here and
+    # a Korean syllable that falls into three letters there, go unseen and shift the answer.
+    if len(tok_text) - tok_text.count(" ") != len(orig_text) - orig_text.count(" "):
+        return orig_text, "length_mismatch"
+    tok_end = tok_start + len(pred_text)  # exclusive
+    if tok_start == len(tok_text) or tok_text[tok_start] == " ":
+        return orig_text, "start_unmapped"
+    if tok_end == 0 or tok_text[tok_end - 1] == " ":
+        return orig_text, "end_unmapped"
+    char_start = _skip_characters(orig_text, tok_start - tok_text.count(" ", 0, tok_start))
+    left_over = len(tok_text) - tok_end - tok_text.count(" ", tok_end)
+    return orig_text[char_start : _skip_characters_from_end(orig_text, left_over)], "projected"
+
+
+def _skip_characters(text: str, count: int) -> int:
+    """Return the index of the first character after `count` others, spaces not counted; there must be one.
+
+    >>> _skip_characters("ab c  d", 3)
+    6
+    """
+    index = count
+    # The answer is the smallest index with exactly index - count spaces up to it. Each round is one call in C;
+    # mostly there are one or two rounds, as answers tend to begin with a word.
+    while (next_index := count + text.count(" ", 0, index + 1)) != index:
+        index = next_index
+    return index
+
+
+def _skip_characters_from_end(text: str, count: int) -> int:
+    """Return the end, exclusive, of what is left before the last `count` characters and spaces among them.
+
+    >>> _skip_characters_from_end("ab c  d", 1)
+    4
+    """
+    index = len(text) - count
+    while (next_index := len(text) - count - text.count(" ", index - 1)) != index:
+        index = next_index
+    return index
+
+
+@functools.cache
+def _word_tokenizer(do_lower_case: bool) -> Callable[[str], str]:
+    """Return a function with memory from a word to its tokens, a space between two; one for each case."""
+    tokenize = BasicTokenizer(do_lower_case=do_lower_case).tokenize
+
+    @functools.lru_cache(maxsize=_MAX_REMEMBERED_WORDS)
+    def tokenized_word(word: str) -> str:
+        return " ".join(tokenize(word))
+
+    return tokenized_word
