@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .PHONY: help
 help:
 	@echo "make quickstart   train, predict, evaluate, export and ask on the embedded example"

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 
@@ -107,7 +108,7 @@ def main(_) -> None:
         sizes = json.loads(Path(FLAGS.bert_config_file).read_text())
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, sizes, directory)
-        programs = [ours]
+        programs: list[Any] = [ours]
         if has_peers:
             from transformers_peer import TransformersProgram
 

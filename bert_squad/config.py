@@ -10,6 +10,8 @@ from absl import logging
 from bert_squad import files
 from bert_squad.errors import ConfigError, DataError
 
+EXPORT_DTYPES = ("float32", "bfloat16")
+
 # Activations by name, as the legacy `get_activation` knows them; None and "" mean linear too.
 HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
@@ -82,12 +84,16 @@ class BertConfig:
     def from_dict(cls, values: dict[str, Any], source: str = "the BERT configuration") -> "BertConfig":
         """Build a configuration from the keys of a `bert_config.json`; unknown keys are noted and ignored.
 
+        A Hugging Face `config.json`, known by its `model_type`, is translated.
+
         Raises:
           ConfigError: when `vocab_size` is missing or a value is impossible; it names `source`.
         """
         if not isinstance(values, dict):
             raise ConfigError(f"{source} must hold a JSON object, not {type(values).__name__}.")
         known = {field.name for field in dataclasses.fields(cls)}
+        if "model_type" in values:
+            values = {k: v for k, v in _from_huggingface(values, source).items() if k in known}
         unknown = sorted(set(values) - known)
         if unknown:
             logging.info("%s: keys without a meaning here are ignored: %s", source, ", ".join(unknown))
@@ -118,6 +124,38 @@ class BertConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the keys and values of a `bert_config.json`."""
         return dataclasses.asdict(self)
+
+
+# What transformers assumes of a key that a `config.json` leaves out, where that differs from `BertConfig`.
+_HUGGINGFACE_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
+_TANH_GELU = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")  # its names of what is "gelu" here
+# Keys that change what the model computes, and the values of the original BERT.
+_ORIGINAL_BERT = {
+    "position_embedding_type": "absolute",
+    "layer_norm_eps": 1e-12,
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
+
+
+def _from_huggingface(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Translate a Hugging Face `config.json` to the keys and values of a `bert_config.json`."""
+    if values["model_type"] != "bert":
+        raise ConfigError(
+            f"{source} describes a model of the type {values['model_type']!r}; only models of the type 'bert' can be "
+            "used."
+        )
+    for name, original in _ORIGINAL_BERT.items():
+        if values.get(name, original) != original:
+            raise ConfigError(
+                f"{source}: `{name}` is {values[name]!r}; only the original BERT, where it is {original!r}, can be "
+                "used."
+            )
+    # LEGACY: one "gelu", the tanh approximation, so that the legacy script can go on with what is trained here;
+    # transformers means the exact form by that name (see `checkpoints.loading`, which says so).
+    activation = values.get("hidden_act", "gelu")
+    activation = "gelu" if activation in _TANH_GELU else activation
+    return {**_HUGGINGFACE_DEFAULTS, **values, "hidden_act": activation}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +193,10 @@ class SquadConfig:
     do_eval: bool = False
     seed: int = 12345
     allow_random_weights: bool = False
+    keep_checkpoint_max: int = 5
+    do_export: bool = False
+    export_dir: str | None = None
+    export_dtype: str = "float32"
 
     def validate(self, bert_config: BertConfig) -> None:
         """Check the run against itself and the model, in the legacy order and words.
@@ -165,7 +207,7 @@ class SquadConfig:
         Source: `run_squad.validate_flags_or_throw`, `tokenization.validate_case_matches_checkpoint`.
         """
         check_case_matches_checkpoint(self.do_lower_case, self.init_checkpoint)
-        if not self.do_train and not self.do_predict:
+        if not self.do_train and not self.do_predict and not self.do_export:
             raise ConfigError("At least one of `do_train` or `do_predict` must be True.")
         if self.do_train and not self.train_file:
             raise ConfigError("If `do_train` is True, then `train_file` must be specified.")
@@ -183,6 +225,10 @@ class SquadConfig:
             )
         if self.do_eval and not self.do_predict:
             raise ConfigError("--do_eval scores predictions: add --do_predict and --predict_file.")
+        if self.export_dtype not in EXPORT_DTYPES:
+            raise ConfigError(
+                f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {self.export_dtype!r}."
+            )
         for name, smallest in _SMALLEST_VALUES.items():
             if getattr(self, name) < smallest:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {getattr(self, name)}.")
@@ -224,6 +270,7 @@ _SMALLEST_VALUES = {
     "train_batch_size": 1,
     "predict_batch_size": 1,
     "save_checkpoints_steps": 1,
+    "keep_checkpoint_max": 1,
     "n_best_size": 1,
     "max_answer_length": 1,
     "num_train_epochs": 0,

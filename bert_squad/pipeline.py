@@ -1,4 +1,4 @@
-"""One run: train, then predict, then evaluate, as a `SquadConfig` says. The names of the output files live here."""
+"""One run: train, predict, evaluate, export, as a `SquadConfig` says. The names of the output files live here."""
 
 import json
 import time
@@ -33,6 +33,7 @@ PREDICTIONS = "predictions.json"
 NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
 EVAL_RESULTS = "eval_results.json"
+EXPORT = "export"
 
 
 def run(config: SquadConfig) -> dict[str, float] | None:
@@ -75,14 +76,19 @@ class _Run:
     def run(self) -> dict[str, float] | None:
         if self.config.do_train:
             self.train()
+        if self.config.do_predict or self.config.do_export:
+            self.load_weights()
         if self.config.do_predict:
             self.predict()
-        return self.evaluate() if self.config.do_eval else None
+        metrics = self.evaluate() if self.config.do_eval else None
+        if self.config.do_export:
+            self.export(metrics)
+        return metrics
 
     def train(self) -> None:
         config = self.config
         examples = read_squad_examples(
-            config.train_file, is_training=True, version_2_with_negative=config.version_2_with_negative
+            str(config.train_file), is_training=True, version_2_with_negative=config.version_2_with_negative
         )
         num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
         if num_train_steps < 1:
@@ -148,9 +154,10 @@ class _Run:
 
     def predict(self) -> None:
         config = self.config
-        self.load_weights_to_predict_with()
         examples = read_squad_examples(
-            config.predict_file, is_training=False, version_2_with_negative=config.version_2_with_negative
+            str(config.predict_file),
+            is_training=False,
+            version_2_with_negative=config.version_2_with_negative,
         )
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
@@ -201,7 +208,22 @@ class _Run:
         logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))
         return metrics
 
-    def load_weights_to_predict_with(self) -> None:
+    def export(self, metrics: dict[str, float] | None) -> None:
+        from bert_squad.serving.export import (
+            export_model,  # it loads TensorFlow Text, which others do without
+        )
+
+        export_model(
+            self.model,
+            self.config,
+            self.bert_config,
+            self.tokenizer,
+            metrics,
+            self.config.export_dir or self.path(EXPORT),
+            self.config.export_dtype,
+        )
+
+    def load_weights(self) -> None:
         """Restore the latest checkpoint of `output_dir`, else `init_checkpoint`.
 
         Raises:

@@ -18,13 +18,26 @@ LEGACY_GROUP = "Flags of the legacy run_squad.py"
 NEW_GROUP = "New flags"
 
 # (name, type, help) of each legacy flag, in the legacy order; defaults are those of SquadConfig.
-_LEGACY_FLAGS = (
-    ("bert_config_file", str, "JSON file that describes the pre-trained model (bert_config.json). Required."),
-    ("vocab_file", str, "Vocabulary of the model, one WordPiece a line. Required."),
+LEGACY_FLAGS = (
+    (
+        "bert_config_file",
+        str,
+        "JSON file that describes the pre-trained model (bert_config.json). Required, but see --init_checkpoint.",
+    ),
+    (
+        "vocab_file",
+        str,
+        "Vocabulary of the model, one WordPiece a line. Required, but see --init_checkpoint.",
+    ),
     ("output_dir", str, "Directory for checkpoints, records and predictions. Required."),
     ("train_file", str, "SQuAD JSON file to train on, e.g. train-v1.1.json."),
     ("predict_file", str, "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
-    ("init_checkpoint", str, "Checkpoint to start from, usually a pre-trained BERT model, of any kind."),
+    (
+        "init_checkpoint",
+        str,
+        "Checkpoint to start from, usually a pre-trained BERT model: TF1, TF2 (Model Garden) or Hugging Face. A "
+        "Hugging Face directory brings its own configuration and vocabulary.",
+    ),
     ("do_lower_case", bool, "Lower-case the text: true for uncased models, false for cased ones."),
     ("max_seq_length", int, "Longest input sequence, in WordPieces; longer passages are cut into windows."),
     ("doc_stride", int, "WordPieces from the start of one window of a passage to the start of the next."),
@@ -59,10 +72,13 @@ _LEGACY_FLAGS = (
     ),
 )
 
-_NEW_FLAGS = (
+NEW_FLAGS = (
     ("seed", int, "Seed of initial weights, shuffling and dropout."),
     ("do_eval", bool, "Score the predictions with the official SQuAD metrics (with --do_predict)."),
     ("allow_random_weights", bool, "Predict although there is no checkpoint, with random weights."),
+    ("do_export", bool, "Export a SavedModel for TF Serving, of the latest checkpoint."),
+    ("export_dir", str, "Directory of exported versions; default: export in --output_dir."),
+    ("export_dtype", str, "Type of the exported weights: float32, or bfloat16 for half the size."),
     ("keep_checkpoint_max", int, "Checkpoints to keep in --output_dir; older ones are deleted."),
 )
 
@@ -97,7 +113,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValue
     """
     defaults = {field.name: field.default for field in dataclasses.fields(SquadConfig)}
     defaults.update(LEGACY_FLAGS_WITHOUT_EFFECT)
-    for group, table in ((LEGACY_GROUP, _LEGACY_FLAGS), (NEW_GROUP, _NEW_FLAGS)):
+    for group, table in ((LEGACY_GROUP, LEGACY_FLAGS), (NEW_GROUP, NEW_FLAGS)):
         for name, kind, text in table:
             default = None if defaults[name] is dataclasses.MISSING else defaults[name]
             _DEFINERS[kind](name, default, text, flag_values=flag_values, module_name=group)
@@ -205,7 +221,7 @@ def help_text(flag_values: flags.FlagValues, program: str) -> str:
         "",
         "Fine-tune BERT on a SQuAD file (--do_train) and answer the questions of another (--do_predict).",
     ]
-    for group, table in ((LEGACY_GROUP, _LEGACY_FLAGS), (NEW_GROUP, _NEW_FLAGS)):
+    for group, table in ((LEGACY_GROUP, LEGACY_FLAGS), (NEW_GROUP, NEW_FLAGS)):
         lines += ["", f"{group}:"]
         for name, kind, text in table:
             default = flag_values[name].default

@@ -1,6 +1,7 @@
 """Entry point of `run_squad.py` and `bert-squad`: read flags, run, turn errors into one message."""
 
 import contextlib
+import importlib
 import os
 import sys
 import warnings
@@ -11,7 +12,12 @@ from bert_squad.cli import flags as cli_flags
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError
 
-_HELP = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
+# A first word that stands here goes to a module of its own: its `main(program, words)` returns the exit code.
+# It is imported then and imports TensorFlow later still, when its words are known to be right.
+SUBCOMMANDS = {
+    "checkpoint": ("bert_squad.cli.checkpoint", "look into a checkpoint of any kind, or convert it"),
+    "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,15 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv if arguments is None else arguments
     program = os.path.basename(arguments[0])
-    flag_values = cli_flags.define_flags(flags.FLAGS)
-    if any(argument in _HELP for argument in arguments[1:]):
-        with contextlib.suppress(BrokenPipeError):  # `--help | head`
-            print(cli_flags.help_text(flag_values, program), flush=True)
-        return 0
-    _log_to_stderr()
+    subcommand = arguments[1] if len(arguments) > 1 and arguments[1] in SUBCOMMANDS else None
     try:
-        config = cli_flags.parse(arguments, flag_values)
-        return _run(config)
+        if subcommand:
+            program = f"{program} {subcommand}"
+            module = importlib.import_module(SUBCOMMANDS[subcommand][0])
+            flags.FLAGS.mark_as_parsed()  # absl's own, which logging reads
+            _prepare_output()
+            return module.main(program, arguments[2:])
+        return _run_squad(program, arguments)
     except RunInterruptedError as stop:
         print(f"{program}: {stop}", file=sys.stderr)
         return 128 + stop.signal_number
@@ -43,6 +49,24 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
+
+
+def _run_squad(program: str, arguments: list[str]) -> int:
+    flag_values = cli_flags.define_flags(flags.FLAGS)
+    if any(argument in cli_flags.HELP_FLAGS for argument in arguments[1:]):
+        others = "".join(f"\n  bert-squad {name}: {text}" for name, (_, text) in SUBCOMMANDS.items())
+        with contextlib.suppress(BrokenPipeError):  # `--help | head`
+            print(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}", flush=True)
+        return 0
+    _prepare_output()
+    return _run(cli_flags.parse(arguments, flag_values))
+
+
+def _prepare_output() -> None:
+    _log_to_stderr()
+    # TensorFlow's own start-up lines say nothing that a user of this program can act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 def _log_to_stderr() -> None:
@@ -55,9 +79,6 @@ def _run(config: SquadConfig) -> int:
     # What a small file can tell is checked before TensorFlow is loaded, which takes seconds.
     config.validate(BertConfig.from_json_file(config.bert_config_file))
     config.check_input_files()
-    # TensorFlow's own start-up lines say nothing that a user of this program can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
 
     pipeline.run(config)

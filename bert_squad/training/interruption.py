@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 
 class StopRequest:
@@ -19,15 +20,15 @@ def noticed_signals() -> Iterator[StopRequest]:
     Works in the main thread, where Python delivers signals; elsewhere no signal is noticed.
     """
     request = StopRequest()
-    previous = {}
+    previous: dict[int, Any] = {}
 
     def notice(number, frame):
         request.signal_number = number
         signal.signal(number, previous[number])
 
     with contextlib.suppress(ValueError):  # not the main thread
-        for number in (signal.SIGTERM, signal.SIGINT):
-            previous[number] = signal.signal(number, notice)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            previous[signal_number] = signal.signal(signal_number, notice)
     try:
         yield request
     finally:

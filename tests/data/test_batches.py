@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,7 @@ def test_a_damaged_file_is_named(tmp_path, change, length):
     path = damaged(tmp_path, change)
     batches = with_named_errors(train_batches(path, max_seq_length=length, batch_size=100, seed=1), path)
     with pytest.raises(DataError, match=r"The record file .*train\.tf_record is damaged or of another run"):
-        for _ in range(3):
-            next(batches)
+        list(itertools.islice(batches, 3))
 
 
 def test_an_undamaged_file_passes(tmp_path):

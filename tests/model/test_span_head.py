@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import golden, read_json
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bert_squad.model.span_head import SpanHead, span_loss
 

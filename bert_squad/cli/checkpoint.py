@@ -1,0 +1,82 @@
+"""`bert-squad checkpoint`: look into a checkpoint of any kind, or convert it."""
+
+import contextlib
+
+from absl import flags
+
+from bert_squad.cli import flags as cli_flags
+from bert_squad.errors import ConfigError
+
+_USAGE = """\
+Usage: {program} inspect PATH
+       {program} convert SOURCE TARGET --to=tf1|huggingface [flags]
+
+PATH and SOURCE are a prefix of a TF1 or TF2 checkpoint, a directory that holds one, a Hugging Face directory or a
+.safetensors file.
+
+inspect prints the kind, the step, the encoder's sizes, and every variable with its type and shape.
+
+convert copies the weights unchanged.
+  --to=tf1: TARGET is the prefix of the new checkpoint, or a directory for it. A TF1 source keeps its Adam slots.
+  --to=huggingface: TARGET is a new directory for config.json, model.safetensors, vocab.txt and
+      tokenizer_config.json, which transformers loads as BertForQuestionAnswering. It has no Adam slots.
+  --bert_config_file, --vocab_file: what goes with the weights. By default what lies beside SOURCE.
+  --[no]do_lower_case: whether the model is uncased. By default what the tokenizer's settings say, or what the
+      vocabulary looks like."""
+
+
+def _define_flags() -> flags.FlagValues:
+    flag_values = flags.FlagValues()
+    flag_values.set_gnu_getopt(True)
+    flags.DEFINE_enum("to", None, ["tf1", "huggingface"], "What to write.", flag_values=flag_values)
+    flags.DEFINE_string("bert_config_file", None, "Configuration of the model.", flag_values=flag_values)
+    flags.DEFINE_string("vocab_file", None, "Vocabulary of the model.", flag_values=flag_values)
+    flags.DEFINE_boolean("do_lower_case", None, "Whether the model is uncased.", flag_values=flag_values)
+    return flag_values
+
+
+def main(program: str, words: list[str]) -> int:
+    """Run the subcommand.
+
+    Args:
+      program: how it was called, for messages.
+      words: of the command line after `checkpoint`.
+
+    Returns:
+      The exit code, 0.
+
+    Raises:
+      BertSquadError: when the words are wrong or the work fails.
+    """
+    if not words or any(word in cli_flags.HELP_FLAGS for word in words):
+        _print(_USAGE.format(program=program))
+        return 0
+    flag_values = _define_flags()
+    action, *paths = cli_flags.read_flags([program, *words], flag_values) or [""]
+    wanted = {"inspect": 1, "convert": 2}.get(action)
+    if wanted is None:
+        raise ConfigError(f"Unknown action {action!r}; it is inspect or convert. See {program} --help.")
+    if len(paths) != wanted:
+        names = "PATH" if action == "inspect" else "SOURCE and TARGET"
+        raise ConfigError(f"{action} takes {names}, not {len(paths)} paths. See {program} --help.")
+    given = sorted(name for name in flag_values if flag_values[name].present)
+    if action == "inspect":
+        if given:
+            raise ConfigError(f"inspect takes no --{given[0]}.")
+        from bert_squad.checkpoints.inspection import inspect_checkpoint  # imports TensorFlow
+
+        _print(inspect_checkpoint(paths[0]))
+        return 0
+    if flag_values["to"].value is None:
+        raise ConfigError("convert needs --to=tf1 or --to=huggingface.")
+    from bert_squad.checkpoints.convert import convert
+
+    source, target = paths
+    values = {name: flag_values[name].value for name in ("bert_config_file", "vocab_file", "do_lower_case")}
+    _print(convert(source, target, flag_values["to"].value, **values))
+    return 0
+
+
+def _print(text: object) -> None:
+    with contextlib.suppress(BrokenPipeError):  # `inspect ... | head`
+        print(text, flush=True)
