@@ -24,6 +24,7 @@ setup(
         f"tf-keras{LINE}",
         f"tf-models-official{LINE}",
         "absl-py>=1.4",
+        "ml-dtypes>=0.4",
         "numpy>=1.26",
         "safetensors>=0.4",
         "tqdm>=4.60",

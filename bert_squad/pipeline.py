@@ -36,11 +36,12 @@ EVAL_RESULTS = "eval_results.json"
 EXPORT = "export"
 
 
-def run(config: SquadConfig) -> dict[str, float] | None:
+def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str, float] | None:
     """Do what a command line says; files go to `config.output_dir` under the legacy names.
 
     Args:
       config: the run.
+      bert_config: the model; read from `config.bert_config_file` when None.
 
     Returns:
       The metrics when `config.do_eval`, else None.
@@ -50,16 +51,16 @@ def run(config: SquadConfig) -> dict[str, float] | None:
 
     Source: `main` of the legacy run_squad.py.
     """
-    return _Run(config).run()
+    return _Run(config, bert_config or BertConfig.from_json_file(config.bert_config_file)).run()
 
 
 class _Run:
     """What the stages of one run share."""
 
-    def __init__(self, config: SquadConfig):
+    def __init__(self, config: SquadConfig, bert_config: BertConfig):
         self.config = config
-        self.bert_config = BertConfig.from_json_file(config.bert_config_file)
-        config.validate(self.bert_config)
+        self.bert_config = bert_config
+        config.validate(bert_config)
         config.check_input_files()
         self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
         config.validate_vocabulary(self.bert_config, max(self.tokenizer.vocab.values()) + 1)

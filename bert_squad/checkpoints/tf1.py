@@ -15,6 +15,8 @@ from bert_squad.errors import CheckpointError
 
 GLOBAL_STEP = "global_step"
 SLOT_NAMES = ("adam_m", "adam_v")
+# What TensorFlow's reader raises when an index or a data file is missing, damaged or cut short.
+READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Tf1Reader(Mapping[str, np.ndarray]):
                 name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
             }
             self.dtypes = self._reader.get_variable_to_dtype_map()
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except READ_ERRORS as error:
             raise CheckpointError(
                 f"Cannot read the checkpoint {prefix} ({_first_line(error)}); name a prefix that has .index and "
                 ".data files, or a directory with a `checkpoint` file."
@@ -120,10 +122,13 @@ class Tf1Reader(Mapping[str, np.ndarray]):
             raise KeyError(name)
         try:
             return self._reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except READ_ERRORS as error:
             raise CheckpointError(
                 f"The checkpoint {self.prefix} is damaged: {name} cannot be read ({_first_line(error)})."
             ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes  # without reading the array, as Mapping would
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)

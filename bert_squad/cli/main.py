@@ -77,11 +77,12 @@ def _log_to_stderr() -> None:
 
 def _run(config: SquadConfig) -> int:
     # What a small file can tell is checked before TensorFlow is loaded, which takes seconds.
-    config.validate(BertConfig.from_json_file(config.bert_config_file))
+    bert_config = BertConfig.from_json_file(config.bert_config_file)
+    config.validate(bert_config)
     config.check_input_files()
     from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
 
-    pipeline.run(config)
+    pipeline.run(config, bert_config)
     return 0
 
 

@@ -1,0 +1,172 @@
+"""Turn a checkpoint of any kind into a TF1 checkpoint or a Hugging Face directory, value by value.
+
+Weights are copied, not loaded into a model: each arrives bit by bit as it was, or widened to float32 if it was
+stored in half precision. A TF1 source keeps all that it has when it becomes another TF1 checkpoint, Adam slots
+included; a Hugging Face directory has no place for slots. What is left behind is in the summary.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from bert_squad.checkpoints import names
+from bert_squad.checkpoints.companions import Companions, gather_companions
+from bert_squad.checkpoints.huggingface_export import check_writable_target, write_huggingface_directory
+from bert_squad.checkpoints.loading import (
+    GELU_NOTE,
+    as_float32,
+    check_architecture,
+    has_exact_gelu,
+    is_ignored,
+)
+from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint, step_of_reader
+from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader, check_shape
+from bert_squad.checkpoints.tf1_export import tf1_target, write_tf1_files
+from bert_squad.config import BertConfig
+from bert_squad.errors import CheckpointError, ConfigError
+
+KINDS = ("tf1", "huggingface")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionSummary:
+    """What `convert` did. Names are legacy names, sorted.
+
+    Args:
+      source: the checkpoint that was read.
+      kind: what it was recognised as.
+      target: what was written.
+      written: variables that are in both.
+      dropped: entries of the source that the target has no place for, Adam slots for one.
+      absent: variables of a question answering model that neither has: its span head or pooler.
+      note: what else should be known, or empty.
+    """
+
+    source: str
+    kind: str
+    target: str
+    written: tuple[str, ...]
+    dropped: tuple[str, ...]
+    absent: tuple[str, ...]
+    note: str = ""
+
+    def __str__(self) -> str:
+        unexpected = [name for name in self.dropped if not is_ignored(name)]
+        expected = len(self.dropped) - len(unexpected)
+        lines = [
+            f"Converted {self.source} ({self.kind}) to {self.target}: {len(self.written)} variables written, "
+            f"{len(self.dropped)} dropped{f' ({expected} of them slots and counters)' if expected else ''}."
+        ]
+        lines += [f"  dropped: {name}" for name in unexpected]
+        lines += [
+            f"  in neither, so whoever loads it starts from random values: {name}" for name in self.absent
+        ]
+        lines += [f"  {self.note}"] if self.note else []
+        return "\n".join(lines)
+
+
+def convert(
+    source: str,
+    target: str,
+    to: str,
+    *,
+    bert_config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+) -> ConversionSummary:
+    """Convert a checkpoint.
+
+    Args:
+      source: a checkpoint of any kind that `load_checkpoint` takes.
+      target: for "tf1" the prefix to write, or a directory (that exists, or with a `/` at the end) for
+        `model.ckpt-<step>` and a `checkpoint` file in it; `bert_config.json` and `vocab.txt` go beside it when they
+        are known. For "huggingface" a directory that does not exist or is empty.
+      to: "tf1" or "huggingface".
+      bert_config_file: the configuration; None to look beside the source. Hugging Face output needs one.
+      vocab_file: the vocabulary; likewise.
+      do_lower_case: whether the model is uncased; None to find out.
+
+    Returns:
+      The summary.
+
+    Raises:
+      CheckpointError: when the source cannot be read, holds no whole encoder, or does not fit its configuration.
+      ConfigError: when the configuration or vocabulary is missing where it is needed.
+      OutputError: when the target exists or cannot be written. Nothing is left of it then.
+    """
+    if to not in KINDS:
+        raise ConfigError(f"--to is one of {', '.join(KINDS)}, not {to!r}.")
+    reader = open_checkpoint(source)
+    companions = gather_companions(
+        source, bert_config_file=bert_config_file, vocab_file=vocab_file, do_lower_case=do_lower_case
+    )
+    _check_encoder(reader, companions.bert_config, source)
+    write = _write_tf1 if to == "tf1" else _write_huggingface
+    written, path = write(reader, source, target, companions)
+    return ConversionSummary(
+        source=source,
+        kind=reader.kind,
+        target=path,
+        written=tuple(sorted(set(written) & set(reader))),
+        dropped=tuple(sorted(set(reader) - set(written))),
+        absent=tuple(v.legacy for v in (*names.SPAN_HEAD, *names.POOLER) if v.legacy not in reader.shapes),
+        note=GELU_NOTE if has_exact_gelu(reader) else "",
+    )
+
+
+def _check_encoder(reader: CheckpointReader, bert_config: BertConfig | None, source: str) -> None:
+    """Refuse a checkpoint that lacks a part of the encoder, or is of another shape than its configuration says."""
+    layers = names.layer_count(reader)
+    missing = [v.legacy for v in names.encoder_variables(layers) if v.legacy not in reader.shapes]
+    if missing or not layers:
+        raise CheckpointError(
+            f"{source} ({reader.kind}) does not hold a whole BERT encoder: {missing[0] if missing else 'every layer'} "
+            "is missing."
+        )
+    if bert_config is None:
+        return
+    check_architecture(reader, bert_config, source)
+    for name in reader:
+        variable = names.from_legacy(name)
+        if variable:
+            check_shape(name, reader.shapes[name], names.expected_shape(variable, bert_config), source)
+
+
+def _bert_weights(reader: CheckpointReader, source: str) -> dict[str, np.ndarray]:
+    return {name: as_float32(reader[name], name, source) for name in reader if names.from_legacy(name)}
+
+
+def _write_tf1(
+    reader: CheckpointReader, source: str, target: str, companions: Companions
+) -> tuple[list[str], str]:
+    step = step_of_reader(reader) or 0
+    place = tf1_target(target, step, companions.config_json, companions.vocabulary)
+    if isinstance(reader, Tf1Reader):
+        tensors = {name: reader[name] for name in reader}
+    else:
+        tensors = _bert_weights(reader, source)
+    tensors.setdefault(GLOBAL_STEP, np.asarray(step, np.int64))
+    write_tf1_files(place, tensors)
+    return list(tensors), place.prefix
+
+
+def _write_huggingface(
+    reader: CheckpointReader, source: str, target: str, companions: Companions
+) -> tuple[list[str], str]:
+    check_writable_target(target)
+    if companions.bert_config is None:
+        raise ConfigError(
+            "A Hugging Face model needs its configuration, and there is no bert_config.json beside the checkpoint: "
+            "name it with --bert_config_file."
+        )
+    if companions.vocabulary is None or companions.do_lower_case is None:
+        raise ConfigError(
+            "A Hugging Face model needs its vocabulary, and there is no vocab.txt beside the checkpoint: name it "
+            "with --vocab_file."
+        )
+    step = step_of_reader(reader)
+    weights = _bert_weights(reader, source)
+    write_huggingface_directory(
+        target, weights, companions.bert_config, companions.vocabulary, companions.do_lower_case, step
+    )
+    return [*weights, *([GLOBAL_STEP] if step is not None else [])], target

@@ -1,0 +1,137 @@
+"""Write a model as a Hugging Face directory, a `BertForQuestionAnswering` that transformers loads.
+
+    config.json             the configuration; our "gelu" is their "gelu_new", the tanh approximation
+    model.safetensors       the weights, float32; the step is kept in its metadata
+    vocab.txt               the vocabulary, byte by byte
+    tokenizer_config.json   whether the tokenizer lower-cases, and the special tokens
+
+The directory appears whole under its name, or not at all.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from bert_squad import files
+from bert_squad.checkpoints.huggingface import CONFIG_FILE, STEP_KEY, WEIGHTS_FILE
+from bert_squad.checkpoints.model_files import TOKENIZER_CONFIG_FILE, VOCAB_FILE
+from bert_squad.checkpoints.names import from_legacy
+from bert_squad.config import BertConfig
+from bert_squad.errors import OutputError
+from bert_squad.model.encoder import LAYER_NORM_EPSILON
+
+
+def write_huggingface_directory(
+    directory: str,
+    weights: Mapping[str, np.ndarray],
+    bert_config: BertConfig,
+    vocabulary: bytes,
+    do_lower_case: bool,
+    step: int | None = None,
+) -> None:
+    """Write a Hugging Face model.
+
+    Args:
+      directory: must not exist, or be empty.
+      weights: by legacy name, in the legacy shapes; every name must be one that `names.from_legacy` knows.
+      bert_config: the model's.
+      vocabulary: contents of `vocab.txt`.
+      do_lower_case: whether the tokenizer lower-cases.
+      step: number of training steps done, or None.
+
+    Raises:
+      OutputError: when the directory is there already or cannot be written; nothing is left of it then.
+    """
+    check_writable_target(directory)
+    temporary = files.temporary_name(directory.rstrip("/"))
+    try:
+        os.makedirs(temporary)
+        _write_json(files.join(temporary, CONFIG_FILE), huggingface_config(bert_config))
+        _write_json(
+            files.join(temporary, TOKENIZER_CONFIG_FILE), tokenizer_config(bert_config, do_lower_case)
+        )
+        with open(files.join(temporary, VOCAB_FILE), "wb") as writer:
+            writer.write(vocabulary)
+        metadata = {"format": "pt"} | ({} if step is None else {STEP_KEY: str(step)})
+        save_file(_huggingface_weights(weights), files.join(temporary, WEIGHTS_FILE), metadata)
+        for name in os.listdir(temporary):
+            files.synchronize(files.join(temporary, name))
+        os.rename(temporary, directory)  # an empty directory is replaced
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write the Hugging Face directory {directory} ({reason}).") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable_target(directory: str) -> None:
+    """Refuse a place where a Hugging Face directory cannot appear.
+
+    Raises:
+      OutputError: when something is there already, or the path is a remote one.
+    """
+    if files.is_remote(directory):
+        raise OutputError(
+            f"{directory} is remote; write the Hugging Face directory to a local disk and copy it."
+        )
+    if os.path.isdir(directory) and not os.listdir(directory):
+        return
+    if os.path.lexists(directory):
+        raise OutputError(f"{directory} exists already; name a new directory, or delete that one.")
+
+
+def _huggingface_weights(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    translated = {}
+    for name, value in weights.items():
+        variable = from_legacy(name)
+        assert variable is not None, name
+        value = value.T if variable.transposed else value
+        translated[variable.huggingface] = np.ascontiguousarray(value)
+    return translated
+
+
+def huggingface_config(bert_config: BertConfig) -> dict[str, Any]:
+    """Return the `config.json` of a model.
+
+    >>> huggingface_config(BertConfig(vocab_size=100))["hidden_act"]
+    'gelu_new'
+    """
+    activation = (bert_config.hidden_act or "linear").lower()
+    return {
+        "architectures": ["BertForQuestionAnswering"],
+        "model_type": "bert",
+        **bert_config.to_dict(),
+        "hidden_act": "gelu_new" if activation == "gelu" else activation,
+        "layer_norm_eps": LAYER_NORM_EPSILON,
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+        "dtype": "float32",
+    }
+
+
+def tokenizer_config(bert_config: BertConfig, do_lower_case: bool) -> dict[str, Any]:
+    """Return the `tokenizer_config.json` of a model."""
+    return {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": do_lower_case,
+        "do_basic_tokenize": True,
+        "tokenize_chinese_chars": True,
+        "strip_accents": None,  # as do_lower_case says
+        "model_max_length": bert_config.max_position_embeddings,
+        "unk_token": "[UNK]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+    }
+
+
+def _write_json(path: str, values: dict[str, Any]) -> None:
+    with open(path, "w", encoding="utf-8") as writer:
+        writer.write(json.dumps(values, indent=2) + "\n")

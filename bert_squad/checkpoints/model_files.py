@@ -1,0 +1,103 @@
+"""Find what a model needs besides weights: its configuration, vocabulary and whether it lower-cases. No TensorFlow.
+
+Published models keep these beside the weights: `bert_config.json` and `vocab.txt` beside a TF1 checkpoint,
+`config.json`, `vocab.txt` (or only `tokenizer.json`, as transformers 5 writes it) and `tokenizer_config.json` in a
+Hugging Face directory.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+
+from bert_squad import files
+from bert_squad.checkpoints.huggingface import CONFIG_FILE, read_json
+from bert_squad.errors import CheckpointError
+
+BERT_CONFIG_FILE = "bert_config.json"
+VOCAB_FILE = "vocab.txt"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFiles:
+    """What lies beside weights; None for what does not.
+
+    Args:
+      bert_config_file: a `bert_config.json` or a Hugging Face `config.json`.
+      vocab_file: a `vocab.txt`.
+      do_lower_case: what the tokenizer's settings say.
+    """
+
+    bert_config_file: str | None = None
+    vocab_file: str | None = None
+    do_lower_case: bool | None = None
+
+
+def huggingface_files(path: str) -> ModelFiles:
+    """Return what a Hugging Face directory, or the directory of a `.safetensors` file, holds besides weights.
+
+    Returns:
+      Nothing but None when the path is something else.
+
+    Raises:
+      CheckpointError: when the tokenizer's settings cannot be read.
+    """
+    directory = os.path.dirname(path) if path.endswith(".safetensors") else path
+    if not files.exists(files.join(directory, CONFIG_FILE)):
+        return ModelFiles()
+    return files_in(directory)
+
+
+def files_beside(path: str) -> ModelFiles:
+    """Return what lies in the directory of a checkpoint of any kind; arguments and errors as above."""
+    return files_in(path if files.is_directory(path) else os.path.dirname(path))
+
+
+def files_in(directory: str) -> ModelFiles:
+    """Return what a directory holds; a legacy `bert_config.json` goes before a `config.json`."""
+
+    def find(*names: str) -> str | None:
+        paths = (files.join(directory, name) for name in names)
+        return next((path for path in paths if files.exists(path)), None)
+
+    return ModelFiles(
+        bert_config_file=find(BERT_CONFIG_FILE, CONFIG_FILE),
+        vocab_file=find(VOCAB_FILE),
+        do_lower_case=_declared_lower_case(directory),
+    )
+
+
+def _declared_lower_case(directory: str) -> bool | None:
+    settings = files.join(directory, TOKENIZER_CONFIG_FILE)
+    declared = read_json(settings).get("do_lower_case") if files.exists(settings) else None
+    return declared if isinstance(declared, bool) else None
+
+
+def vocabulary_of_tokenizer(directory: str) -> bytes | None:
+    """Return a `vocab.txt` made from the WordPiece model in `tokenizer.json`, or None when there is none.
+
+    Raises:
+      CheckpointError: when the file holds another kind of tokenizer than BERT's.
+    """
+    path = files.join(directory, TOKENIZER_FILE)
+    if not files.exists(path):
+        return None
+    model = read_json(path).get("model")
+    model = model if isinstance(model, dict) else {}
+    vocab = model.get("vocab")
+    if model.get("type") != "WordPiece" or not isinstance(vocab, dict):
+        raise CheckpointError(f"{path} does not hold the WordPiece vocabulary of a BERT model.")
+    pieces = sorted(vocab, key=lambda piece: vocab[piece] if isinstance(vocab[piece], int) else -1)
+    if [vocab[piece] for piece in pieces] != list(range(len(pieces))):
+        raise CheckpointError(f"The ids of the vocabulary in {path} are not 0, 1, 2 and so on.")
+    return "".join(f"{piece}\n" for piece in pieces).encode("utf-8")
+
+
+def looks_lower_cased(pieces: Iterable[str]) -> bool:
+    """Guess from its pieces whether a vocabulary is of an uncased model: none but special ones have capitals.
+
+    >>> looks_lower_cased(["[CLS]", "the", "##s"]), looks_lower_cased(["[CLS]", "The"])
+    (True, False)
+    """
+    return not any(piece != piece.lower() and not piece.startswith("[") for piece in pieces)

@@ -1,0 +1,209 @@
+"""Read the BERT encoder out of a TF2 object-based checkpoint of the TensorFlow Model Garden, under legacy names.
+
+Such a checkpoint stores a graph of objects beside the tensors: which object is an attribute of which other, and
+for each variable its key in the file and its full name in the program that wrote it. Keys depend on how the encoder
+was saved (`tf.train.Checkpoint(model=encoder)`, inside a larger model, with or without an optimizer) and on its class;
+so the encoder is found in the graph as the object that has a layer of word embeddings, and the variables below it are
+told by the ends of their full names, which all releases share. The Model Garden itself is not needed.
+
+Source: `official.nlp.modeling.networks.BertEncoderV2`, `BertEncoder` and its predecessor `TransformerEncoder`; the
+names in `official.nlp.tools.tf1_bert_checkpoint_converter_lib`. The span head is that of `models.BertSpanLabeler`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.errors import CheckpointError
+
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_WORD_EMBEDDINGS = "word_embeddings/embeddings"
+_SPAN_HEAD_ATTRIBUTE = "span_labeling"
+_KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+_STEP_KEYS = ("global_step", "step", "optimizer/iter", "optimizer/_iterations")
+
+# (end of the full name, legacy name). Kernels and biases of attention have the heads as a dimension of their own.
+_ENCODER_NAMES = (
+    (_WORD_EMBEDDINGS, "bert/embeddings/word_embeddings"),
+    (r"type_embeddings/embeddings", "bert/embeddings/token_type_embeddings"),
+    (r"position_embedding/embeddings", "bert/embeddings/position_embeddings"),
+    (r"embeddings/layer_norm/(gamma|beta)", r"bert/embeddings/LayerNorm/\1"),
+    (
+        r"transformer/layer_(\d{1,4})/self_attention/(query|key|value)/(kernel|bias)",
+        r"bert/encoder/layer_\1/attention/self/\2/\3",
+    ),
+    (
+        r"transformer/layer_(\d{1,4})/self_attention(?:/attention|)_output/(kernel|bias)",
+        r"bert/encoder/layer_\1/attention/output/dense/\2",
+    ),
+    (
+        r"transformer/layer_(\d{1,4})/self_attention_layer_norm/(gamma|beta)",
+        r"bert/encoder/layer_\1/attention/output/LayerNorm/\2",
+    ),
+    (
+        r"transformer/layer_(\d{1,4})/intermediate/(kernel|bias)",
+        r"bert/encoder/layer_\1/intermediate/dense/\2",
+    ),
+    (r"transformer/layer_(\d{1,4})/output/(kernel|bias)", r"bert/encoder/layer_\1/output/dense/\2"),
+    (
+        r"transformer/layer_(\d{1,4})/output_layer_norm/(gamma|beta)",
+        r"bert/encoder/layer_\1/output/LayerNorm/\2",
+    ),
+    (r"pooler_transform/(kernel|bias)", r"bert/pooler/dense/\1"),
+)
+_SPAN_HEAD_NAMES = (
+    (r"predictions/transform/logits/kernel", "cls/squad/output_weights"),
+    (r"predictions/transform/logits/bias", "cls/squad/output_bias"),
+)
+
+
+class ModelGardenReader(Mapping[str, np.ndarray]):
+    """Read an object-based checkpoint as a mapping from legacy names to arrays of the legacy shapes.
+
+    Variables outside the encoder and the span head keep their key in the checkpoint, without its fixed end.
+
+    Args:
+      prefix: path without `.index`.
+
+    Raises:
+      CheckpointError: when the files are missing or damaged, or hold two encoders.
+    """
+
+    def __init__(self, prefix: str):
+        self.path = prefix
+        self._tensors = Tf1Reader(prefix)
+        self.names = {key.removesuffix(_KEY_END): key for key in self._tensors if key != OBJECT_GRAPH}
+        found = _named_variables(self._graph(), prefix)
+        self._take(found)
+        self.kind = f"TF2 object-based checkpoint{' of a Model Garden encoder' if found else ''}"
+        self.shapes = {name: self._legacy_shape(name) for name in self.names}
+        self.dtypes = {name: self._tensors.dtypes[key].name for name, key in self.names.items()}
+        query = self._tensors.shapes.get(
+            self.names.get("bert/encoder/layer_0/attention/self/query/kernel", ""), ()
+        )
+        self.num_attention_heads = query[1] if len(query) == 3 else None
+
+    def _graph(self) -> TrackableObjectGraph:
+        try:
+            return TrackableObjectGraph.FromString(self._read(OBJECT_GRAPH))
+        except (DecodeError, TypeError) as error:
+            raise CheckpointError(f"The object graph of {self.path} is damaged ({error}).") from None
+
+    def _take(self, keys: dict[str, str]) -> None:
+        """Put legacy names in the place of the keys that they stand for."""
+        missing = sorted(key for key in keys.values() if key not in self._tensors.shapes)
+        if missing:
+            raise CheckpointError(f"The checkpoint {self.path} is damaged: it lacks {missing[0]}.")
+        taken = set(keys.values())
+        self.names = {**keys, **{name: key for name, key in self.names.items() if key not in taken}}
+
+    def _read(self, key: str):
+        try:
+            return self._tensors[key]
+        except IndexError as error:  # TensorFlow's way to say that the data file ends too early
+            raise CheckpointError(
+                f"The checkpoint {self.path} is damaged: {key} is cut short ({error})."
+            ) from None
+
+    def _legacy_shape(self, name: str) -> tuple[int, ...]:
+        shape = self._tensors.shapes[self.names[name]]
+        if name == "cls/squad/output_weights":
+            return shape[::-1]
+        if "/attention/self/" in name and len(shape) > 1:
+            return (*shape[:-2], shape[-2] * shape[-1])  # [H, N, D] or [N, D]
+        if name.endswith("/attention/output/dense/kernel") and len(shape) == 3:
+            return (shape[0] * shape[1], shape[2])  # [N, D, H]
+        return shape
+
+    @property
+    def step(self) -> int | None:
+        """The number of training steps done, under one of the usual keys, or None."""
+        key = next(
+            (f"{name}{_KEY_END}" for name in _STEP_KEYS if f"{name}{_KEY_END}" in self._tensors.shapes), None
+        )
+        return int(self._read(key)) if key and self._tensors.shapes[key] == () else None
+
+    def own_shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape in the checkpoint itself."""
+        return self._tensors.shapes[self.names[name]]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        value = self._read(self.names[name])
+        return value.T if name == "cls/squad/output_weights" else value.reshape(self.shapes[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _named_variables(graph: TrackableObjectGraph, path: str) -> dict[str, str]:
+    """Return the key in the checkpoint of each variable of the encoder and the span head, by legacy name."""
+    encoders = [index for index, node in enumerate(graph.nodes) if _has_word_embeddings(graph, node)]
+    heads = {
+        child.node_id
+        for node in graph.nodes
+        for child in node.children
+        if child.local_name == _SPAN_HEAD_ATTRIBUTE
+    }
+    keys: dict[str, str] = {}
+    for root, table in [
+        *((root, _ENCODER_NAMES) for root in encoders),
+        *((root, _SPAN_HEAD_NAMES) for root in heads),
+    ]:
+        for full_name, key in _variables_below(graph, root):
+            legacy = _translate(full_name, table)
+            if legacy and keys.setdefault(legacy, key) != key:
+                raise CheckpointError(
+                    f"{path} holds {legacy} twice, as {keys[legacy]} and as {key}; save one encoder alone."
+                )
+    return keys
+
+
+def _has_word_embeddings(graph: TrackableObjectGraph, node) -> bool:
+    """Say whether a child of the object is the layer of word embeddings."""
+    return any(
+        attribute.full_name.endswith(_WORD_EMBEDDINGS)
+        for layer in _children(graph, node)
+        for table in _children(graph, layer, "embeddings")
+        for attribute in table.attributes
+    )
+
+
+def _children(graph: TrackableObjectGraph, node, local_name: str | None = None) -> list:
+    return [
+        graph.nodes[child.node_id]
+        for child in node.children
+        if local_name in (None, child.local_name) and 0 <= child.node_id < len(graph.nodes)
+    ]
+
+
+def _variables_below(graph: TrackableObjectGraph, root: int) -> Iterator[tuple[str, str]]:
+    """Yield (full name, key in the checkpoint) of every variable that an object leads to."""
+    waiting, seen = [root], {root}
+    while waiting:
+        index = waiting.pop()
+        if not 0 <= index < len(graph.nodes):
+            continue
+        for attribute in graph.nodes[index].attributes:
+            yield attribute.full_name, attribute.checkpoint_key
+        for child in graph.nodes[index].children:
+            if child.node_id not in seen:
+                seen.add(child.node_id)
+                waiting.append(child.node_id)
+
+
+def _translate(full_name: str, table: tuple[tuple[str, str], ...]) -> str | None:
+    for pattern, legacy in table:
+        match = re.search(rf"(?:^|/){pattern}$", full_name)
+        if match:
+            return match.expand(legacy)
+    return None

@@ -1,0 +1,156 @@
+"""Find out by looking what kind of checkpoint lies at a path, and open it.
+
+a prefix, or a directory with a `checkpoint` file or a single prefix    TF1 or TF2 object-based
+a directory with model.safetensors (or its index), or such a file       Hugging Face
+a pickle file of PyTorch                                                refused: it can run any code
+"""
+
+import os
+import re
+
+import tensorflow as tf
+
+from bert_squad import files
+from bert_squad.checkpoints.directory import STATE_FILE, incomplete, latest_checkpoint
+from bert_squad.checkpoints.huggingface import INDEX_FILE, WEIGHTS_FILE, HuggingFaceReader, find_weights
+from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
+from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader
+from bert_squad.errors import CheckpointError
+
+CheckpointReader = Tf1Reader | HuggingFaceReader | ModelGardenReader
+"""A mapping from legacy names to arrays, with `kind` and `shapes`."""
+
+_PART_OF_TENSORFLOW = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+_PICKLE_NAMES = re.compile(r"\.(bin|pt|pth|pkl)$")
+_ZIP, _PICKLE, _HDF5 = b"PK\x03\x04", b"\x80", b"\x89HDF"
+
+
+def open_checkpoint(path: str) -> CheckpointReader:
+    """Open a checkpoint of any supported kind as a mapping from legacy names to arrays.
+
+    Args:
+      path: a TF1 or TF2 prefix (also with the end of one of its files), a directory, or a `.safetensors` file.
+
+    Raises:
+      CheckpointError: when there is none, it is not complete, or its kind is not supported; it says why.
+    """
+    try:
+        prefix = _tensorflow_prefix(path)
+        if prefix:
+            return _open_tensorflow(prefix)
+        if files.is_directory(path):
+            weights = find_weights(path)
+            if weights:
+                return HuggingFaceReader(weights)
+        elif files.exists(path) and _is_safetensors(path):
+            return HuggingFaceReader(path)
+        raise CheckpointError(_why_not(path))
+    except (OSError, tf.errors.OpError, IndexError) as error:
+        # The IndexError is TensorFlow's answer to an index file that points past the end of something.
+        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
+        raise CheckpointError(f"Cannot read {path} ({reason}).") from None
+
+
+def step_of_reader(reader: CheckpointReader) -> int | None:
+    """Return the number of training steps that a checkpoint says were done; None when it says nothing."""
+    if not isinstance(reader, Tf1Reader):
+        return reader.step
+    return int(reader[GLOBAL_STEP]) if reader.shapes.get(GLOBAL_STEP) == () else None
+
+
+def _tensorflow_prefix(path: str) -> str | None:
+    if files.exists(f"{path}.index"):
+        return path
+    prefix = _PART_OF_TENSORFLOW.sub("", path)
+    if prefix != path and files.exists(f"{prefix}.index"):
+        return prefix
+    if not files.is_directory(path):
+        return None
+    if files.exists(files.join(path, STATE_FILE)):
+        latest = latest_checkpoint(path)
+        if latest is None:
+            raise CheckpointError(
+                f"No checkpoint that the file {files.join(path, STATE_FILE)} names is complete."
+            )
+        return latest
+    prefixes = _prefixes_in(path)
+    if len(prefixes) > 1:
+        raise CheckpointError(
+            f"The directory {path} holds several checkpoints and no `checkpoint` file that says which one is meant: "
+            f"name one of {', '.join(prefixes)}."
+        )
+    return prefixes[0] if prefixes else None
+
+
+def _prefixes_in(directory: str) -> list[str]:
+    return [
+        path.removesuffix(".index") for path in sorted(tf.io.gfile.glob(files.join(directory, "*.index")))
+    ]
+
+
+def _open_tensorflow(prefix: str) -> Tf1Reader | ModelGardenReader:
+    reader = Tf1Reader(prefix)
+    problem = incomplete(prefix)
+    if problem:
+        raise CheckpointError(f"The checkpoint {prefix} is not complete: {problem}.")
+    return ModelGardenReader(prefix) if OBJECT_GRAPH in reader.shapes else reader
+
+
+def _is_safetensors(path: str) -> bool:
+    """Look at the name and at the start: the length of a JSON header, then the header."""
+    return path.endswith((".safetensors", INDEX_FILE)) or _start(path)[8:9] == b"{"
+
+
+def _start(path: str) -> bytes:
+    with tf.io.gfile.GFile(path, "rb") as reader:
+        return reader.read(16)
+
+
+def _why_not(path: str) -> str:
+    """Say why there is nothing to open, for each mistake that one can make."""
+    if files.is_directory(path):
+        names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(path))
+        pickles = [name for name in names if _PICKLE_NAMES.search(name)]
+        if pickles:
+            return _about_pickle(files.join(path, pickles[0]))
+        keras = [name for name in names if name.endswith((".h5", ".keras"))]
+        if keras:
+            return _about_keras(files.join(path, keras[0]))
+        return (
+            f"The directory {path} holds no checkpoint: neither a `{STATE_FILE}` file that names one, nor "
+            f"{WEIGHTS_FILE}."
+        )
+    if not files.exists(path):
+        near = sorted(
+            {_PART_OF_TENSORFLOW.sub("", name) for name in tf.io.gfile.glob(f"{_escaped(path)}*.index")}
+        )
+        advice = f"did you mean {near[-1]}?" if near else "check --init_checkpoint."
+        return f"There is no checkpoint at {path} ({path}.index does not exist); {advice}"
+    start = _start(path)
+    if start.startswith((_ZIP, _PICKLE)) or _PICKLE_NAMES.search(path):
+        return _about_pickle(path)
+    if start.startswith(_HDF5):
+        return _about_keras(path)
+    return f"{path} is not a checkpoint: neither a TensorFlow prefix ({path}.index does not exist) nor safetensors."
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"([*?\[\]\\])", r"\\\1", path)
+
+
+def _about_pickle(path: str) -> str:
+    directory = os.path.dirname(path) or "."
+    return (
+        f"{path} is a pickle file: to read one is to run whatever code it holds, so that is not done here. Convert it "
+        'once, where you trust it: python -c "from transformers import BertForPreTraining as Model; '
+        f"Model.from_pretrained('{directory}').save_pretrained('{directory.rstrip('/')}-safetensors')\" (take "
+        "BertForQuestionAnswering for a model that answers questions already) and name the new directory."
+    )
+
+
+def _about_keras(path: str) -> str:
+    return (
+        f"{path} is a Keras file, whose weights do not tell which variable of BERT they are; load it with the program "
+        "that wrote it, and save it as safetensors (transformers: save_pretrained) or as "
+        "tf.train.Checkpoint(model=encoder)."
+    )

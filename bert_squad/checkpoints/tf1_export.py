@@ -1,0 +1,114 @@
+"""Write tensors as a new TF1 checkpoint with `bert_config.json` and `vocab.txt` beside it, whole or not at all."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from bert_squad import files
+from bert_squad.checkpoints.directory import PREFIX, STATE_FILE
+from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
+from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.config import BertConfig
+from bert_squad.errors import OutputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tf1Target:
+    """Where a TF1 checkpoint goes.
+
+    Args:
+      prefix: of the checkpoint.
+      beside: contents of the files that go beside it, by name.
+    """
+
+    prefix: str
+    beside: dict[str, bytes]
+
+    @property
+    def directory(self) -> str:
+        """The directory of the prefix."""
+        return os.path.dirname(self.prefix) or "."
+
+
+def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: bytes | None) -> Tf1Target:
+    """Decide where a checkpoint goes, before anything slow starts.
+
+    Args:
+      target: a prefix, or a directory: one that exists, or with a `/` at the end.
+      step: for the name in a directory, `model.ckpt-<step>`.
+      config_json: contents of `bert_config.json`, or None when it is not known.
+      vocabulary: contents of `vocab.txt`, or None.
+
+    Raises:
+      OutputError: when something there would be overwritten; a configuration or vocabulary that says the same
+        is left as it is.
+    """
+    beside = {BERT_CONFIG_FILE: config_json, VOCAB_FILE: vocabulary}
+    contents = {name: content for name, content in beside.items() if content is not None}
+    prefix = target
+    if target.endswith("/") or files.is_directory(target):
+        name = f"{PREFIX}-{step}"
+        prefix = files.join(target, name)
+        contents[STATE_FILE] = (
+            f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'.encode()
+        )
+    present = [f"{prefix}.index"] if files.exists(f"{prefix}.index") else []
+    for name, content in list(contents.items()):
+        path = files.join(os.path.dirname(prefix), name)
+        if files.exists(path):
+            if _means_the_same(name, files.read_bytes(path), content):
+                del contents[name]
+            else:
+                present.append(path)
+    if present:
+        raise OutputError(f"{present[0]} exists already; name another target, or delete it.")
+    return Tf1Target(prefix, contents)
+
+
+def _means_the_same(name: str, present: bytes, wanted: bytes) -> bool:
+    """Compare files that go beside a checkpoint: a configuration may be written in several ways."""
+    if name != BERT_CONFIG_FILE:
+        return present.rstrip() == wanted.rstrip()
+    try:
+        return BertConfig.from_dict(json.loads(present)) == BertConfig.from_dict(json.loads(wanted))
+    except (ValueError, RecursionError):  # not a configuration at all; ConfigError is a ValueError
+        return False
+
+
+def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write the checkpoint and what goes beside it.
+
+    All files are written in a temporary directory and then moved: the index after what it speaks of, the
+    `checkpoint` file after the checkpoint.
+
+    Raises:
+      OutputError: when that fails; files that were moved already are deleted again.
+    """
+    temporary = files.temporary_name(target.prefix)
+    moved: list[str] = []
+    try:
+        tf.io.gfile.makedirs(temporary)
+        write_tensors(files.join(temporary, os.path.basename(target.prefix)), tensors)
+        for name, content in target.beside.items():
+            with tf.io.gfile.GFile(files.join(temporary, name), "wb") as writer:
+                writer.write(content)
+        for name in sorted(tf.io.gfile.listdir(temporary), key=_order):
+            files.synchronize(files.join(temporary, name))
+            files.rename(files.join(temporary, name), files.join(target.directory, name))
+            moved.append(files.join(target.directory, name))
+    except (OSError, tf.errors.OpError) as error:
+        for path in moved:
+            files.remove(path)
+        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write the checkpoint {target.prefix} ({reason}).") from None
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.rmtree(temporary)
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    return name == STATE_FILE, name.endswith(".index"), name
