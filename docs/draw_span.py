@@ -32,7 +32,7 @@ flags.DEFINE_string(
     "question_id", None, "Id of a question of examples/quickstart/dev.json; default: the first."
 )
 flags.DEFINE_string("picture", "docs/span.png", "File to write.")
-flags.DEFINE_integer("max_seq_length", 96, "As in training.")
+flags.DEFINE_integer("max_seq_length", 44, "As in training.")
 flags.DEFINE_integer("max_answer_length", 12, "Longest answer considered, in WordPieces.")
 
 
