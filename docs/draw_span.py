@@ -119,7 +119,7 @@ def draw(scored: Scored, picture: str, max_answer_length: int) -> None:
     top.legend(loc="upper left", frameon=False)
     likelihoods = start_probabilities[scored.start_position], end_probabilities[scored.end_position]
     top.set_title(
-        f"“{question}”\nTraining: the log-likelihood of the correct start and end, "
+        f"“{question}”\nTraining: the log-likelihood of the correct start and end is\n"
         f"ln {likelihoods[0]:.4f} + ln {likelihoods[1]:.4f} = {sum(map(math.log, likelihoods)):.4f}; "
         f"the loss is minus half of it, {scored.loss:.4f}",
         fontsize=10,
@@ -137,7 +137,7 @@ def draw(scored: Scored, picture: str, max_answer_length: int) -> None:
     bottom.set_xlabel("end j")
     bottom.set_ylabel("start i")
     bottom.set_title(
-        f"Prediction: the score S·T_i + E·T_j of every allowed span; the maximum scoring span is “{answer}”, "
+        f"Prediction: the score S·T_i + E·T_j of every allowed span.\nThe maximum scoring span is “{answer}”, "
         f"{scored.start_logits[start]:.2f} + {scored.end_logits[end]:.2f} = "
         f"{scored.start_logits[start] + scored.end_logits[end]:.2f}",
         fontsize=10,
