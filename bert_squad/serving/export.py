@@ -1,0 +1,168 @@
+"""Write a model to a directory that TF Serving loads.
+
+    export_dir/
+      1718000000/                    a version: the seconds since 1970, or more where that is taken
+        saved_model.pb  variables/   graph, signatures and weights
+        assets.extra/
+          tf_serving_warmup_requests one request for each signature, run by the server before it takes others
+          vocab.txt                  for clients that tokenize by themselves
+        export.json                  where the model comes from
+
+A server polls `export_dir` and takes any new number for a complete model. So a version is written under a name
+that is no number, and renamed.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+import tf_keras
+from absl import logging
+
+from bert_squad import files
+from bert_squad.config import EXPORT_DTYPES, BertConfig, SquadConfig
+from bert_squad.errors import ConfigError, OutputError
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.signatures import ServedModel
+from bert_squad.serving.warmup import write_warmup_requests
+from bert_squad.text.tokenization import FullTokenizer
+
+EXPORT_JSON = "export.json"
+ASSETS_EXTRA = "assets.extra"
+VOCABULARY = "vocab.txt"
+
+
+def export_model(
+    model: BertForSquad,
+    config: SquadConfig,
+    bert_config: BertConfig,
+    tokenizer: FullTokenizer,
+    metrics: dict[str, float] | None,
+    export_dir: str,
+    dtype: str = "float32",
+) -> str:
+    """Export a model as a SavedModel, with the signatures that `bert_squad.serving.signatures` lists.
+
+    Args:
+      model: the model, with its weights loaded.
+      config: the run, whose lengths, n-best size and threshold are built in.
+      bert_config: describes the model.
+      tokenizer: the run's tokenizer.
+      metrics: how well the model answers, for `export.json`; None when that is not known.
+      export_dir: directory of all versions, local or remote; created if need be.
+      dtype: one of `EXPORT_DTYPES`. "bfloat16" stores the weights in half the space and computes with them; inputs
+        and outputs are the same.
+
+    Returns:
+      The path of the new version.
+
+    Raises:
+      ConfigError: when `dtype` is none of `EXPORT_DTYPES`.
+      OutputError: when `export_dir` cannot be written; there is no new version then.
+    """
+    if dtype not in EXPORT_DTYPES:
+        raise ConfigError(f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {dtype!r}.")
+    files.make_directory(export_dir)
+    version = _next_version(export_dir)
+    version_dir = files.join(export_dir, str(version))
+    temporary = files.join(export_dir, f"temp-{version}-{os.getpid()}")
+    try:
+        served = ServedModel(_in_dtype(model, bert_config, dtype), config, bert_config, tokenizer)
+        with _quiet_tensorflow():
+            tf.saved_model.save(served, temporary, signatures=served.functions)
+        _write_json(
+            files.join(temporary, EXPORT_JSON),
+            _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions)),
+        )
+        extra = files.join(temporary, ASSETS_EXTRA)
+        files.make_directory(extra)
+        tf.io.gfile.copy(tokenizer.vocab_file, files.join(extra, VOCABULARY))
+        write_warmup_requests(temporary, extra)
+        files.rename(temporary, version_dir)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(
+            f"Cannot export to {version_dir} ({getattr(error, 'message', None) or error}); no version was added."
+        ) from error
+    finally:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.rmtree(temporary)
+    logging.info("Exported the model to %s", version_dir)
+    return version_dir
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Keep out of the log what TensorFlow says of every variable that it saves."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(min(verbosity, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def versions(export_dir: str) -> list[int]:
+    """Return the numbers of the versions in a directory, the latest last; none when it does not exist."""
+    if not files.is_directory(export_dir):
+        return []
+    names = (name.rstrip("/") for name in tf.io.gfile.listdir(export_dir))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _next_version(export_dir: str) -> int:
+    return max([int(time.time()), *(version + 1 for version in versions(export_dir))])
+
+
+def _in_dtype(model: BertForSquad, bert_config: BertConfig, dtype: str) -> BertForSquad:
+    """Return the model as it is, or one with the same weights that are all of another type."""
+    if dtype == "float32":
+        return model
+    policy = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy(dtype)
+    try:
+        other = BertForSquad(bert_config)
+    finally:
+        tf_keras.mixed_precision.set_global_policy(policy)
+    for target, source in zip(other.weights, model.weights, strict=True):
+        target.assign(tf.cast(source, target.dtype))
+    return other
+
+
+def _description(
+    config: SquadConfig,
+    bert_config: BertConfig,
+    tokenizer: FullTokenizer,
+    metrics: dict[str, float] | None,
+    dtype: str,
+    signatures: list[str],
+) -> dict[str, Any]:
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "tensorflow": tf.__version__,
+        "tensorflow_text": tf_text.__version__,
+        "signatures": signatures,
+        "export_dtype": dtype,
+        "flags": dataclasses.asdict(config),
+        "bert_config": bert_config.to_dict(),
+        "vocabulary": {
+            "file": tokenizer.vocab_file,
+            "pieces": len(tokenizer.vocab),
+            "sha256": hashlib.sha256(files.read_bytes(tokenizer.vocab_file)).hexdigest(),
+        },
+        "null_score_diff_threshold": config.null_score_diff_threshold
+        if config.version_2_with_negative
+        else None,
+        "metrics": metrics,
+    }
+
+
+def _write_json(path: str, content: dict[str, Any]) -> None:
+    with files.open_whole(path) as writer:
+        writer.write(json.dumps(content, indent=4) + "\n")

@@ -1,0 +1,141 @@
+"""The signatures of an exported model: the functions that a server offers under their names.
+
+serving_default            input_ids, input_mask, segment_ids [B, S] → start_logits, end_logits [B, S]
+serving_unique_ids         the same, and unique_ids [B], which comes back
+serving_default_int64, serving_unique_ids_int64
+                           the same with int64 inputs: a signature has one type, and clients have two
+serving_examples           examples [B], serialized tf.Examples with the keys of the record files
+answer                     question [B], context [B], strings → the answers
+answer_fast                the same, without padding (see `TextModel`)
+"""
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.graph_tokenizer import GraphTokenizer
+from bert_squad.serving.graph_windows import WindowLayout
+from bert_squad.serving.text_model import AnswerOptions, ScoreFunction, TextModel
+from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR, FullTokenizer
+
+FEATURES = ("input_ids", "input_mask", "segment_ids")
+UNIQUE_IDS = "unique_ids"
+NO_UNIQUE_ID = -1
+"""Comes back for a tf.Example without `unique_ids`."""
+
+
+class ServedModel(tf.Module):
+    """A model with its signatures, ready to be saved.
+
+    Args:
+      model: the model, with its weights loaded.
+      config: the run, whose lengths, n-best size and threshold are built in.
+      bert_config: describes the model.
+      tokenizer: the run's tokenizer.
+
+    Attributes:
+      functions: name → signature, as `tf.saved_model.save` wants them.
+    """
+
+    def __init__(
+        self, model: BertForSquad, config: SquadConfig, bert_config: BertConfig, tokenizer: FullTokenizer
+    ):
+        super().__init__()
+        # The variables alone, not the Keras model: it would save a traced function of each layer beside them.
+        self.weights = list(model.trainable_weights)
+        graph_tokenizer = GraphTokenizer(tokenizer)
+        self.vocab_table = graph_tokenizer.vocab_table
+        self._max_position_embeddings = bert_config.max_position_embeddings
+        self._score = _traced_once(model)
+        layout = WindowLayout(
+            max_seq_length=config.max_seq_length,
+            doc_stride=config.doc_stride,
+            max_query_length=config.max_query_length,
+            classification_id=tokenizer.vocab[CLASSIFICATION],
+            separator_id=tokenizer.vocab[SEPARATOR],
+        )
+        options = AnswerOptions(
+            n_best_size=config.n_best_size,
+            max_answer_length=config.max_answer_length,
+            version_2_with_negative=config.version_2_with_negative,
+            null_score_diff_threshold=config.null_score_diff_threshold,
+        )
+        self.functions = {
+            "serving_default": self._feature_signature(tf.int32),
+            "serving_unique_ids": self._feature_signature(tf.int32, with_unique_ids=True),
+            "serving_default_int64": self._feature_signature(tf.int64),
+            "serving_unique_ids_int64": self._feature_signature(tf.int64, with_unique_ids=True),
+            "serving_examples": self._example_signature(),
+            **{
+                name: _answer_signature(
+                    TextModel(graph_tokenizer, layout, self._score, options, pads_windows=pads_windows)
+                )
+                for name, pads_windows in (("answer", True), ("answer_fast", False))
+            },
+        }
+
+    def _feature_signature(self, dtype: tf.DType, with_unique_ids: bool = False) -> Callable:
+        shapes = {name: [None, None] for name in FEATURES}
+        if with_unique_ids:
+            shapes[UNIQUE_IDS] = [None]
+
+        def serve(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = self._logits(inputs)
+            return {**outputs, UNIQUE_IDS: inputs[UNIQUE_IDS]} if with_unique_ids else outputs
+
+        specs = {name: tf.TensorSpec(shape, dtype, name) for name, shape in shapes.items()}
+        return tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+    def _example_signature(self) -> Callable:
+        # Of any length, so that records of several lengths can share a batch; they are padded here.
+        spec = {name: tf.io.RaggedFeature(tf.int64) for name in FEATURES}
+        spec[UNIQUE_IDS] = tf.io.FixedLenFeature([], tf.int64, default_value=NO_UNIQUE_ID)
+
+        def serve(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            parsed = tf.io.parse_example(examples, spec)
+            unique_ids = parsed.pop(UNIQUE_IDS)
+            first, *others = (parsed[name].row_splits for name in FEATURES)
+            for splits in others:
+                tf.debugging.assert_equal(
+                    splits, first, "input_ids, input_mask and segment_ids of a tf.Example differ in length"
+                )
+            padded = {name: ragged.to_tensor() for name, ragged in parsed.items()}
+            return {**self._logits(padded), UNIQUE_IDS: unique_ids}
+
+        return tf.function(serve, autograph=False).get_concrete_function(
+            tf.TensorSpec([None], tf.string, "examples")
+        )
+
+    def _logits(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = {name: tf.cast(inputs[name], tf.int32) for name in FEATURES}
+        tf.debugging.assert_less_equal(
+            tf.shape(features[FEATURES[0]])[1],
+            self._max_position_embeddings,
+            f"sequences are longer than {self._max_position_embeddings} WordPieces, the limit of the model",
+        )
+        start_logits, end_logits = self._score(features)
+        return {"start_logits": start_logits, "end_logits": end_logits}
+
+
+def _traced_once(model: BertForSquad) -> ScoreFunction:
+    """Return the model as one function, which all signatures call, instead of a copy of it in each."""
+    spec = tf.TensorSpec([None, None], tf.int32)
+
+    @tf.function(input_signature=[dict.fromkeys(FEATURES, spec)], autograph=False)
+    def score(features: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        return model(features, training=False)
+
+    return score
+
+
+def _answer_signature(text_model: TextModel) -> Callable:
+    def serve(question: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.debugging.assert_equal(
+            tf.size(question), tf.size(context), "there must be as many contexts as questions"
+        )
+        return text_model.answer(question, context)
+
+    texts = tf.TensorSpec([None], tf.string)
+    return tf.function(serve, autograph=False).get_concrete_function(question=texts, context=texts)
