@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -81,7 +82,8 @@ def main() -> None:
     if request["processor_time"]:
         global now
         now = time.process_time
-    contender = {"ours": Ours, "transformers": Transformers}[kind](request)
+    kinds: dict[str, Any] = {"ours": Ours, "transformers": Transformers}
+    contender = kinds[kind](request)
     questions, contexts = request["questions"], request["contexts"]
 
     def reply(value: object) -> None:
