@@ -38,6 +38,11 @@ flags.DEFINE_list("export_dtypes", ["float32", "bfloat16"], "How our weights are
 flags.DEFINE_list("signatures", ["answer", "answer_fast"], "Our signatures.")
 flags.DEFINE_integer("batch_size", 32, "Questions in a batch of ours.")
 flags.DEFINE_list("peer_batch_sizes", ["1", "8", "32"], "Batch sizes of the pipeline; the best one counts.")
+flags.DEFINE_integer(
+    "peer_doc_stride",
+    None,
+    "Overlap of the pipeline's windows, which it calls stride; default: such that it has as many windows as ours.",
+)
 flags.DEFINE_string("peer_path", None, "Directory with a release of transformers before 5.")
 flags.DEFINE_integer("rounds", 3, "Rounds; contenders take turns within each.")
 flags.DEFINE_integer("threads", None, "Threads of each contender; default: as many as it likes.")
@@ -164,6 +169,17 @@ def trimmed(windows: dict[str, list]) -> dict[str, list]:
     return {key: [row[:longest] for row in rows] for key, rows in windows.items()}
 
 
+def _overlap(windows: list[dict]) -> int:
+    """Return by how much the windows of a typical question overlap; told that, the pipeline takes the same steps."""
+    # A window is [CLS] question [SEP] span [SEP], and its segment ids are 1 from the span on.
+    prefix = statistics.median(
+        sum(mask) - sum(segments)
+        for window in windows
+        for mask, segments in zip(window["input_mask"], window["segment_ids"], strict=True)
+    )
+    return FLAGS.max_seq_length - int(prefix) - 1 - FLAGS.doc_stride
+
+
 def start_contenders(directory: Path, questions: list[str], contexts: list[str]) -> dict[str, Contender]:
     """Start all contenders, ours first."""
     paths, windows = export(directory, questions, contexts)
@@ -179,7 +195,7 @@ def start_contenders(directory: Path, questions: list[str], contexts: list[str])
         options = {
             **_PEER_OPTIONS,
             "max_seq_len": FLAGS.max_seq_length,
-            "doc_stride": FLAGS.doc_stride,
+            "doc_stride": _overlap(windows) if FLAGS.peer_doc_stride is None else FLAGS.peer_doc_stride,
             "max_question_len": FLAGS.max_query_length,
         }
         for size in FLAGS.peer_batch_sizes:

@@ -57,7 +57,7 @@ class Transformers:
     """The question answering pipeline of Hugging Face transformers, which releases before 5 have."""
 
     def __init__(self, request: dict):
-        os.environ["USE_TF"] = "0"
+        os.environ |= {"USE_TF": "0", "TRANSFORMERS_VERBOSITY": "error"}
         from transformers import pipeline
 
         self._pipeline = pipeline("question-answering", model=request["model_dir"], device="cpu")
@@ -65,13 +65,12 @@ class Transformers:
 
     def answer(self, questions: list[str], contexts: list[str], batch_size: int) -> list[str]:
         """Return the answers."""
-        inputs = [
-            {"question": question, "context": context}
-            for question, context in zip(questions, contexts, strict=True)
-        ]
-        if batch_size == 1:
-            return [self._pipeline(**one, **self._options)["answer"] for one in inputs]
-        return [found["answer"] for found in self._pipeline(inputs, batch_size=batch_size, **self._options)]
+        found = self._pipeline(question=questions, context=contexts, batch_size=batch_size, **self._options)
+        return [answer["answer"] for answer in (found if len(questions) > 1 else [found])]
+
+    def encode(self) -> list[float]:
+        """Not measured."""
+        raise NotImplementedError
 
 
 def main() -> None:

@@ -25,6 +25,13 @@ UNIQUE_IDS = "unique_ids"
 NO_UNIQUE_ID = -1
 """Comes back for a tf.Example without `unique_ids`."""
 
+# Without padding, the fewer windows in a step, the more alike their lengths: MiniLM answered 32 questions of XQuAD dev
+# in three quarters of the time with 4 in a step as with 16, on a CPU. With padding their number made no difference.
+_STEPS: dict[str, dict] = {
+    "answer": {"pads_windows": True, "windows_per_step": 16},
+    "answer_fast": {"pads_windows": False, "windows_per_step": 4},
+}
+
 
 class ServedModel(tf.Module):
     """A model with its signatures, ready to be saved.
@@ -70,9 +77,9 @@ class ServedModel(tf.Module):
             "serving_examples": self._example_signature(),
             **{
                 name: _answer_signature(
-                    TextModel(graph_tokenizer, layout, self._score, options, pads_windows=pads_windows)
+                    TextModel(graph_tokenizer, layout, self._score, options, **step_options)
                 )
-                for name, pads_windows in (("answer", True), ("answer_fast", False))
+                for name, step_options in _STEPS.items()
             },
         }
 

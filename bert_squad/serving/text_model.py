@@ -38,11 +38,11 @@ class TextModel:
       layout: makes windows of them.
       score: the model.
       options: how answers are chosen.
-      windows_per_step: how many windows the model sees at a time; with `layout.max_seq_length`, that bounds the
-        memory it takes, however long the passages are.
       pads_windows: fill windows up to `max_seq_length`, and let the padding take part in the choice of the best
         starts and ends, as the legacy program does. Otherwise windows are as long as the longest of their step,
         which is quicker, and padding takes no part; answers low in the n-best list can differ.
+      windows_per_step: how many windows the model sees at a time; with `layout.max_seq_length`, that bounds the
+        memory it takes, however long the passages are.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class TextModel:
         score: ScoreFunction,
         options: AnswerOptions,
         *,
-        windows_per_step: int = 16,
         pads_windows: bool = True,
+        windows_per_step: int = 16,
     ):
         self._tokenizer = tokenizer
         self._layout = layout
