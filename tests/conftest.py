@@ -4,38 +4,29 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def exported_v1(tmp_path_factory):
-    """The tiny version 1.1 model of the legacy script, exported; tests must not change it."""
-    return _exported("v1", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
 def exported_v2(tmp_path_factory):
-    """The version 2 model, with a threshold between its null odds, exported; tests must not change it."""
-    return _exported("v2", tmp_path_factory)
+    """The tiny version 2 model of the legacy script, exported; tests must not change it."""
+    from serving.legacy_models import Exported, legacy_model
 
-
-@pytest.fixture(scope="session")
-def loaded_v1(exported_v1):
-    """The SavedModel of `exported_v1`, in this process."""
-    return _loaded(exported_v1)
+    legacy = legacy_model("v2")
+    return Exported(legacy.export(tmp_path_factory.mktemp("v2") / "export"), legacy)
 
 
 @pytest.fixture(scope="session")
 def loaded_v2(exported_v2):
     """The SavedModel of `exported_v2`, in this process."""
-    return _loaded(exported_v2)
-
-
-def _exported(version, tmp_path_factory):
-    from serving.legacy_models import Exported, legacy_model
-
-    legacy = legacy_model(version)
-    return Exported(legacy.export(tmp_path_factory.mktemp(version) / "export"), legacy)
-
-
-def _loaded(exported):
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  registers its operations
 
-    return tf.saved_model.load(exported.path)
+    return tf.saved_model.load(exported_v2.path)
+
+
+@pytest.fixture
+def loads_once(exported_v2, loaded_v2, monkeypatch):
+    """Let whoever loads `exported_v2` have `loaded_v2`: loading takes seconds."""
+    import tensorflow as tf
+
+    load = tf.saved_model.load
+    monkeypatch.setattr(
+        tf.saved_model, "load", lambda path: loaded_v2 if path == exported_v2.path else load(path)
+    )

@@ -14,7 +14,7 @@ from bert_squad.errors import ConfigError, DataError
 
 
 @pytest.fixture
-def model(exported_v2):
+def model(exported_v2, loads_once):
     """The directory of all versions of the tiny version 2 model."""
     return os.path.dirname(exported_v2.path)
 

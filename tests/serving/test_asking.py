@@ -7,7 +7,7 @@ from bert_squad.errors import ConfigError
 from bert_squad.serving.asking import ExportedModel, latest_version
 
 
-def test_answers_are_plain_values(exported_v2):
+def test_answers_are_plain_values(exported_v2, loads_once):
     model = ExportedModel(os.path.dirname(exported_v2.path))
     assert model.path == exported_v2.path
     context = exported_v2.legacy.folder.joinpath("vocab.txt").read_text()[:200].replace("\n", " ")
@@ -58,7 +58,7 @@ def test_the_latest_version_answers(tmp_path):
     assert latest_version(str(tmp_path / "9")) == str(tmp_path / "9")
 
 
-def test_what_is_no_model_is_named(exported_v2, tmp_path):
+def test_what_is_no_model_is_named(exported_v2, loads_once, tmp_path):
     with pytest.raises(ConfigError, match=f"There is no exported model in {tmp_path}; name the directory"):
         ExportedModel(str(tmp_path))
     with pytest.raises(ConfigError, match=r"has no signature 'summarise'"):

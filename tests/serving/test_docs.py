@@ -90,14 +90,14 @@ def test_the_grpc_snippets_ask_every_signature(loaded_v2, monkeypatch, capsys):
     assert "[1000000000] (1, 5)" in capsys.readouterr().out
 
 
-def test_the_python_snippet(exported_v2, capsys):
+def test_the_python_snippet(exported_v2, loads_once, capsys):
     (code,) = (snippet for snippet in snippets("python") if "bert_squad.serving" in snippet)
     assert '"output/export"' in code
     exec(code.replace('"output/export"', repr(exported_v2.path)), {})
     assert "'probability'" in capsys.readouterr().out
 
 
-def test_the_shell_lines(exported_v2, tmp_path, monkeypatch, capsys):
+def test_the_shell_lines(exported_v2, loads_once, tmp_path, monkeypatch, capsys):
     docker, ask, show = (snippet.replace("\\\n", " ") for snippet in snippets("shell"))
     words = shlex.split(docker)
     assert words[:2] == ["docker", "run"]
@@ -126,14 +126,9 @@ def test_the_shell_lines(exported_v2, tmp_path, monkeypatch, capsys):
     assert sys.argv[1:] == ["show", "--dir", "output/export/1718000000", "--tag_set", "serve", "--all"]
 
 
-def test_the_tables_name_all_inputs_and_outputs(loaded_v1, loaded_v2):
+def test_the_tables_name_all_inputs_and_outputs(loaded_v2):
     named = set(re.findall(r"`([a-z0-9_]+)`", SERVING_MD))
-    for loaded in (loaded_v1, loaded_v2):
-        for name, signature in loaded.signatures.items():
-            assert name in named
-            assert named >= set(signature.structured_input_signature[1])
-            assert named >= set(signature.structured_outputs)
-    only_v2 = set(loaded_v2.signatures["answer"].structured_outputs) - set(
-        loaded_v1.signatures["answer"].structured_outputs
-    )
-    assert only_v2 == {"null_score", "null_odds"}
+    for name, signature in loaded_v2.signatures.items():
+        assert name in named
+        assert named >= set(signature.structured_input_signature[1])
+        assert named >= set(signature.structured_outputs)

@@ -1,53 +1,40 @@
-"""Exported models against the files that the legacy script wrote."""
+"""The exported model against the files that the legacy script wrote."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from golden_files import golden, read_json
 from serving.legacy_models import questions_of
 from serving.scripted_model import assert_offsets_say_the_same, assert_same_answer
 
-FILES = {"v1": "predict_only", "v2": "predict_only_threshold"}
+FOLDER = "model/legacy_run/v2"
 
 
-@pytest.fixture(params=["v1", "v2"])
-def loaded(request):
-    return request.param, request.getfixturevalue(f"loaded_{request.param}")
+def read_answers(name):
+    return read_json(golden(f"{FOLDER}/predict_only_threshold/{name}.json"))
 
 
-def answers_of(model, signature, questions, contexts):
+def answers_of(model, signature):
+    ids, questions, contexts = questions_of(golden(f"{FOLDER}/dev.json"))
     outputs = model.signatures[signature](question=tf.constant(questions), context=tf.constant(contexts))
-    return {name: value.numpy() for name, value in outputs.items()}
+    outputs = {name: value.numpy() for name, value in outputs.items()}
+    assert_offsets_say_the_same(outputs, contexts)
+    return ids, outputs
 
 
-def test_answer_gives_the_legacy_answers(loaded):
-    version, model = loaded
-    folder = golden(f"model/legacy_run/{version}")
-    predictions, nbest = (
-        read_json(folder / FILES[version] / f"{name}.json") for name in ("predictions", "nbest_predictions")
-    )
-    null_odds = read_json(folder / FILES[version] / "null_odds.json") if version == "v2" else {}
-    ids, questions, contexts = questions_of(folder / "dev.json")
-    outputs = answers_of(model, "answer", questions, contexts)
-    assert ("null_score" in outputs) == (version == "v2")
+def test_answer_gives_the_legacy_answers(loaded_v2):
+    predictions, nbest = read_answers("predictions"), read_answers("nbest_predictions")
+    null_odds = read_answers("null_odds")
+    ids, outputs = answers_of(loaded_v2, "answer")
     for row, qas_id in enumerate(ids):
-        assert_same_answer(outputs, row, predictions[qas_id], nbest[qas_id], null_odds.get(qas_id))
-    assert_offsets_say_the_same(outputs, contexts)
-    if version == "v2":
-        assert 0 < outputs["is_impossible"].sum() < len(ids), "else the threshold is not put to the test"
+        assert_same_answer(outputs, row, predictions[qas_id], nbest[qas_id], null_odds[qas_id])
+    assert 0 < outputs["is_impossible"].sum() < len(ids), "else the threshold is not put to the test"
 
 
-def test_answer_fast_gives_the_legacy_answers_too(loaded):
-    """Padding is left out, so entries low in a list may differ; of these 38 questions, 4 lists do."""
-    version, model = loaded
-    folder = golden(f"model/legacy_run/{version}")
-    predictions, nbest = (
-        read_json(folder / FILES[version] / f"{name}.json") for name in ("predictions", "nbest_predictions")
-    )
-    ids, questions, contexts = questions_of(folder / "dev.json")
-    outputs = answers_of(model, "answer_fast", questions, contexts)
+def test_answer_fast_gives_the_legacy_answers_too(loaded_v2):
+    """Padding is left out, so entries low in a list may differ: in two lists of these 22 they do."""
+    predictions, nbest = read_answers("predictions"), read_answers("nbest_predictions")
+    ids, outputs = answers_of(loaded_v2, "answer_fast")
     assert [answer.decode() for answer in outputs["answer"]] == [predictions[qas_id] for qas_id in ids]
-    assert_offsets_say_the_same(outputs, contexts)
     differing = 0
     for row, qas_id in enumerate(ids):
         texts = [text.decode() for text in outputs["nbest_text"][row, : outputs["nbest_count"][row]]]
@@ -55,12 +42,12 @@ def test_answer_fast_gives_the_legacy_answers_too(loaded):
     assert differing == 2
 
 
-def test_feature_signatures_give_the_legacy_logits(loaded_v1):
+def test_feature_signatures_give_the_legacy_logits(loaded_v2):
     """From the records that the legacy script wrote, in every form that a client may send them."""
-    folder = golden("model/legacy_run/v1")
-    stored = np.load(folder / "eval_logits.npz")
-    records = [record.numpy() for record in tf.data.TFRecordDataset(str(folder / "output/eval.tf_record"))]
-    outputs = loaded_v1.signatures["serving_examples"](examples=tf.constant(records))
+    stored = np.load(golden(f"{FOLDER}/eval_logits.npz"))
+    path = golden(f"{FOLDER}/predict_only/eval.tf_record")
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    outputs = loaded_v2.signatures["serving_examples"](examples=tf.constant(records))
     check = {"atol": 2e-5, "rtol": 0}
     np.testing.assert_array_equal(outputs["unique_ids"], stored["unique_ids"])
     for name in ("start_logits", "end_logits"):
@@ -73,9 +60,9 @@ def test_feature_signatures_give_the_legacy_logits(loaded_v1):
     for name, dtype in (("", tf.int32), ("_int64", tf.int64)):
         typed = {key: tf.cast(value, dtype) for key, value in features.items()}
         unique_ids = tf.cast(stored["unique_ids"], dtype)
-        plain = loaded_v1.signatures[f"serving_default{name}"](**typed)
+        plain = loaded_v2.signatures[f"serving_default{name}"](**typed)
         assert set(plain) == {"start_logits", "end_logits"}
-        with_ids = loaded_v1.signatures[f"serving_unique_ids{name}"](unique_ids=unique_ids, **typed)
+        with_ids = loaded_v2.signatures[f"serving_unique_ids{name}"](unique_ids=unique_ids, **typed)
         np.testing.assert_array_equal(with_ids["unique_ids"], unique_ids)
         assert with_ids["unique_ids"].dtype == dtype
         for outputs in (plain, with_ids):

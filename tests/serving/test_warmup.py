@@ -23,9 +23,9 @@ def requests_of(path):
     return [log.predict_log.request for log in logs]
 
 
-def test_there_is_a_request_for_every_signature_and_each_runs(exported_v1, loaded_v1):
-    signatures = loaded_v1.signatures
-    requests = requests_of(exported_v1.path)
+def test_there_is_a_request_for_every_signature_and_each_runs(exported_v2, loaded_v2):
+    signatures = loaded_v2.signatures
+    requests = requests_of(exported_v2.path)
     assert sorted(request.model_spec.signature_name for request in requests) == sorted(signatures)
     assert len(requests) <= 1000, "the server's limit"
     for request in requests:
@@ -35,8 +35,8 @@ def test_there_is_a_request_for_every_signature_and_each_runs(exported_v1, loade
     assert run_request(signatures, answer)["nbest_count"].numpy()[0] > 1, "a passage with something to choose"
 
 
-def test_requests_have_the_types_of_the_signature(loaded_v1):
-    signatures = loaded_v1.signatures
+def test_requests_have_the_types_of_the_signature(loaded_v2):
+    signatures = loaded_v2.signatures
     for name, signature in signatures.items():
         for key, spec in signature.structured_input_signature[1].items():
             value = sample_inputs(signature)[key]
@@ -52,13 +52,13 @@ def test_without_the_package_the_log_names_the_extra(tmp_path, monkeypatch, capl
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_request_that_the_model_does_not_answer_is_an_error(exported_v1, tmp_path, monkeypatch):
+def test_a_request_that_the_model_does_not_answer_is_an_error(exported_v2, tmp_path, monkeypatch):
     def one_too_few(signature):
         return dict(list(sample_inputs(signature).items())[1:])
 
     monkeypatch.setattr(warmup, "sample_inputs", one_too_few)
     with pytest.raises(OutputError, match="does not answer its warm-up request for"):
-        write_warmup_requests(exported_v1.path, str(tmp_path))
+        write_warmup_requests(exported_v2.path, str(tmp_path))
 
 
 def test_a_sample_example_has_the_legacy_keys():
