@@ -26,7 +26,7 @@ Answer questions with a model that --do_export wrote.
       it holds, such as an id, comes back. "-" is standard input. Prints one JSON object a line.
   --[no]json: print JSON for --question too.
   --nbest: how many answers to show (default: 1).
-  --[no]fast: do not pad windows: quicker, and answers low in the n-best list can differ.
+  --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
   --batch_size: questions answered at a time (default: 16)."""
 
 _NO_ANSWER = "(no answer)"

@@ -40,7 +40,7 @@ class TextModel:
       options: how answers are chosen.
       pads_windows: fill windows up to `max_seq_length`, and let the padding take part in the choice of the best
         starts and ends, as the legacy program does. Otherwise windows are as long as the longest of their step,
-        which is quicker, and padding takes no part; answers low in the n-best list can differ.
+        which is quicker, and padding takes no part; answers can differ, above all low in the n-best list.
       windows_per_step: how many windows the model sees at a time; with `layout.max_seq_length`, that bounds the
         memory it takes, however long the passages are.
     """
