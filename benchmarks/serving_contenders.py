@@ -3,8 +3,8 @@
     python serving_contenders.py ours|transformers REQUEST_JSON
 
 The request names the model, the questions and options. On the lines "latency" and "batch" the process answers all
-questions and prints one JSON line: the seconds of each single question, or of all in batches. It waits in between
-without using a processor, so that contenders do not disturb each other.
+questions and prints one JSON line: the seconds of each single question, or of all in batches. Ours also follows
+"encoder". A process waits in between without using a processor, so that contenders do not disturb each other.
 """
 
 import json
@@ -67,10 +67,6 @@ class Transformers:
         """Return the answers."""
         found = self._pipeline(question=questions, context=contexts, batch_size=batch_size, **self._options)
         return [answer["answer"] for answer in (found if len(questions) > 1 else [found])]
-
-    def encode(self) -> list[float]:
-        """Not measured."""
-        raise NotImplementedError
 
 
 def main() -> None:
