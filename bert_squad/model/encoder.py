@@ -1,19 +1,34 @@
 """The BERT encoder: embeddings, Transformer layers and the pooler, as Keras layers.
 
 Weights exist as soon as a layer is made, so that a checkpoint can be loaded into a model that has not been
-called. Shapes: B batch, S sequence, H hidden, N heads, D head size, I intermediate.
+called. Shapes: B batch, S sequence, R rows (the B*S positions, or fewer when padding is left out), H hidden,
+N heads, D head size, I intermediate.
+
+Matrix products are done in the type of the model, float32 by default. What stands between them is done in float32,
+as are the sums that run through all layers. In training it is compiled (`model.fusion`); in prediction it is left to
+TensorFlow, because exported models must run where there is no compiler.
 
 Source: `modeling.BertModel`; Devlin et al. 2019, Vaswani et al. 2017.
 """
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tf_keras
 
 from bert_squad.config import BertConfig
-from bert_squad.model.dropout import dropout, site_seed
+from bert_squad.model.attention import (
+    attend,
+    make_split_with_bias,
+    make_training_attention,
+    merge_heads,
+    split_heads,
+)
+from bert_squad.model.dropout import dropout, mask_key, site_seed
+from bert_squad.model.fusion import fused
+from bert_squad.model.packing import Packed, Padded
 
 LAYER_NORM_EPSILON = 1e-12
 MASKED_SCORE = -10000.0  # added to the scores of padded keys
@@ -49,6 +64,42 @@ def _layer_norm(config: BertConfig) -> tf_keras.layers.LayerNormalization:
     return layer
 
 
+def product(x: tf.Tensor, layer: tf_keras.layers.Dense) -> tf.Tensor:
+    """Multiply float [R, _] with the kernel of a layer, in the type of `x`; the bias is not added."""
+    return tf.matmul(x, tf.cast(layer.kernel, x.dtype))
+
+
+def dense(x: tf.Tensor, layer: tf_keras.layers.Dense) -> tf.Tensor:
+    """Apply a layer to float [R, _], in the type of `x`."""
+    return tf.nn.bias_add(product(x, layer), tf.cast(layer.bias, x.dtype))
+
+
+def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """Normalise each row of float32 [..., H] to mean 0 and variance 1, then scale and shift by float32 [H]."""
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
+    return centred * (tf.math.rsqrt(variance + LAYER_NORM_EPSILON) * gamma) + beta
+
+
+def _norm_and_drop(rate: float, summed, gamma, beta, key):
+    return dropout(layer_norm(summed, gamma, beta), rate, key)
+
+
+def _drop_add_and_norm(rate: float, x, bias, residual, gamma, beta, key):
+    dropped = dropout(tf.cast(x, tf.float32) + bias, rate, key)
+    normed = layer_norm(dropped + residual, gamma, beta)
+    return normed, tf.cast(normed, x.dtype)
+
+
+def _add_and_activate(activation: Callable, x, bias):
+    return tf.cast(activation(tf.cast(x, tf.float32) + bias), x.dtype)
+
+
+@functools.cache  # layers of one description share what is compiled
+def _fused(function: Callable, description) -> Callable:
+    return fused(functools.partial(function, description))
+
+
 class BertEmbeddings(tf_keras.layers.Layer):
     """Sum the word, segment and position embeddings, normalise them and drop some.
 
@@ -56,7 +107,7 @@ class BertEmbeddings(tf_keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self._dropout_rate = config.hidden_dropout_prob
         hidden = config.hidden_size
 
@@ -77,7 +128,7 @@ class BertEmbeddings(tf_keras.layers.Layer):
           dropout_seed: int32 [2], or None for no dropout.
 
         Returns:
-          float [B, S, H].
+          float32 [B, S, H].
         """
         # A gather keeps the gradient of the word embeddings in IndexedSlices, whose norm the optimizer
         # takes as the legacy one did; the two small tables have dense gradients, as there.
@@ -85,7 +136,12 @@ class BertEmbeddings(tf_keras.layers.Layer):
         segments = tf.one_hot(segment_ids, self.token_type_embeddings.shape[0], dtype=words.dtype)
         positions = self.position_embeddings[tf.newaxis, : tf.shape(input_ids)[1], :]
         summed = words + tf.matmul(segments, self.token_type_embeddings) + positions
-        return dropout(self.layer_norm(summed), self._dropout_rate, dropout_seed)
+        summed, *norm = (
+            tf.cast(x, tf.float32) for x in (summed, self.layer_norm.gamma, self.layer_norm.beta)
+        )
+        if dropout_seed is None:
+            return layer_norm(summed, *norm)
+        return _fused(_norm_and_drop, self._dropout_rate)(summed, *norm, mask_key(dropout_seed, 0))
 
 
 class SelfAttention(tf_keras.layers.Layer):
@@ -95,38 +151,50 @@ class SelfAttention(tf_keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, **kwargs):
-        super().__init__(**kwargs)
-        self._heads, self._head_size = config.num_attention_heads, config.head_size
+        super().__init__(autocast=False, **kwargs)
+        self._heads, self._scale = config.num_attention_heads, 1.0 / math.sqrt(config.head_size)
         self._dropout_rate = config.attention_probs_dropout_prob
         hidden = config.hidden_size
         self.query = _dense(config, hidden, hidden, "query")
         self.key = _dense(config, hidden, hidden, "key")
         self.value = _dense(config, hidden, hidden, "value")
 
-    def call(self, hidden_states: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None = None):
+    def call(
+        self,
+        rows: tf.Tensor,
+        packing: Padded | Packed,
+        score_biases: Sequence[tf.Tensor],
+        dropout_seed: tf.Tensor | None = None,
+    ):
         """Attend.
 
         Args:
-          hidden_states: float [B, S, H].
-          score_bias: float [B, 1, 1, S], added to the scores: 0 for a real key, `MASKED_SCORE` for padding.
+          rows: float [R, H].
+          packing: where the rows have their places in the batch.
+          score_biases: for each group of the packing [B, 1, 1, S] of the same type, added to the scores: 0 for a real
+            key, `MASKED_SCORE` for padding.
           dropout_seed: int32 [2], or None for no dropout.
 
         Returns:
-          float [B, S, H], the heads side by side.
+          float [R, H], the heads side by side.
         """
-        query, key, value = (
-            self._split(dense(hidden_states)) for dense in (self.query, self.key, self.value)
-        )
-        scores = tf.matmul(query * (1.0 / math.sqrt(self._head_size)), key, transpose_b=True)
-        probabilities = dropout(tf.nn.softmax(scores + score_bias), self._dropout_rate, dropout_seed)
-        context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])
-        return tf.reshape(context, tf.shape(hidden_states))
-
-    def _split(self, states: tf.Tensor) -> tf.Tensor:
-        """Reshape [B, S, H] to [B, N, S, D]."""
-        shape = tf.shape(states)
-        states = tf.reshape(states, [shape[0], shape[1], self._heads, self._head_size])
-        return tf.transpose(states, [0, 2, 1, 3])
+        layers = (self.query, self.key, self.value)
+        contexts = []
+        if dropout_seed is None:
+            projected = [packing.to_groups(dense(rows, layer)) for layer in layers]
+            for *of_group, score_bias in zip(*projected, score_biases, strict=True):
+                query, key, value = (split_heads(x, self._heads) for x in of_group)
+                contexts.append(attend(query, key, value, score_bias))
+        else:
+            projected = [packing.to_groups(product(rows, layer)) for layer in layers]
+            splits = [make_split_with_bias(self._heads, scale) for scale in (self._scale, 1.0, 1.0)]
+            attend_and_drop = make_training_attention(self._dropout_rate)
+            for group, (*of_group, score_bias) in enumerate(zip(*projected, score_biases, strict=True)):
+                heads = [
+                    split(x, layer.bias) for split, x, layer in zip(splits, of_group, layers, strict=True)
+                ]
+                contexts.append(attend_and_drop(*heads, score_bias, mask_key(dropout_seed, group)))
+        return packing.from_groups(tuple(map(merge_heads, contexts)))
 
 
 class TransformerLayer(tf_keras.layers.Layer):
@@ -136,7 +204,7 @@ class TransformerLayer(tf_keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self._dropout_rate = config.hidden_dropout_prob
         self._activation = activation_function(config.hidden_act)
         hidden, intermediate = config.hidden_size, config.intermediate_size
@@ -147,14 +215,45 @@ class TransformerLayer(tf_keras.layers.Layer):
         self.output_dense = _dense(config, intermediate, hidden, "output")
         self.output_layer_norm = _layer_norm(config)
 
-    def call(self, hidden_states: tf.Tensor, score_bias: tf.Tensor, dropout_seed: tf.Tensor | None = None):
-        """Transform float [B, S, H] to float [B, S, H]; arguments as in `SelfAttention.call`."""
-        attended = self.attention(hidden_states, score_bias, site_seed(dropout_seed, 0))
-        attended = dropout(self.attention_output(attended), self._dropout_rate, site_seed(dropout_seed, 1))
-        attended = self.attention_layer_norm(attended + hidden_states)
-        output = self.output_dense(self._activation(self.intermediate(attended)))
-        output = dropout(output, self._dropout_rate, site_seed(dropout_seed, 2))
-        return self.output_layer_norm(output + attended)
+    def call(
+        self,
+        rows: tf.Tensor,
+        packing: Padded | Packed,
+        score_biases: Sequence[tf.Tensor],
+        dropout_seed: tf.Tensor | None = None,
+    ):
+        """Transform float32 [R, H] to float32 [R, H]; other arguments as in `SelfAttention.call`."""
+        narrow = tf.cast(rows, score_biases[0].dtype)
+        if dropout_seed is None:
+            attended = dense(self.attention(narrow, packing, score_biases), self.attention_output)
+            attended = self._add_and_norm(attended, rows, self.attention_layer_norm)
+            activated = self._activation(dense(tf.cast(attended, narrow.dtype), self.intermediate))
+            return self._add_and_norm(dense(activated, self.output_dense), attended, self.output_layer_norm)
+        drop_add_and_norm = _fused(_drop_add_and_norm, self._dropout_rate)
+        activate = _fused(_add_and_activate, self._activation)
+        context = self.attention(narrow, packing, score_biases, site_seed(dropout_seed, 0))
+        attended, narrow = drop_add_and_norm(
+            product(context, self.attention_output),
+            self.attention_output.bias,
+            rows,
+            self.attention_layer_norm.gamma,
+            self.attention_layer_norm.beta,
+            mask_key(dropout_seed, 1),
+        )
+        output, _ = drop_add_and_norm(
+            product(activate(product(narrow, self.intermediate), self.intermediate.bias), self.output_dense),
+            self.output_dense.bias,
+            attended,
+            self.output_layer_norm.gamma,
+            self.output_layer_norm.beta,
+            mask_key(dropout_seed, 2),
+        )
+        return output
+
+    @staticmethod
+    def _add_and_norm(x: tf.Tensor, residual: tf.Tensor, norm: tf_keras.layers.LayerNormalization):
+        gamma, beta = (tf.cast(weight, tf.float32) for weight in (norm.gamma, norm.beta))
+        return layer_norm(tf.cast(x, tf.float32) + residual, gamma, beta)
 
 
 class BertEncoder(tf_keras.layers.Layer):
@@ -162,12 +261,15 @@ class BertEncoder(tf_keras.layers.Layer):
 
     Args:
       config: sizes, rates and activation.
+      compute_dtype: type of the matrix products; weights are kept in the type of the Keras policy, float32 unless
+        said otherwise.
 
     The pooler is held because checkpoints have it; nothing in question answering uses it.
     """
 
-    def __init__(self, config: BertConfig, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, config: BertConfig, compute_dtype: str = "float32", **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self._product_dtype = tf.as_dtype(compute_dtype)
         self.embeddings = BertEmbeddings(config, name="embeddings")
         self.transformer_layers = [
             TransformerLayer(config, name=f"layer_{index}") for index in range(config.num_hidden_layers)
@@ -180,6 +282,7 @@ class BertEncoder(tf_keras.layers.Layer):
         input_mask: tf.Tensor,
         segment_ids: tf.Tensor,
         dropout_seed: tf.Tensor | None = None,
+        leave_out_padding: bool = False,
     ) -> list[tf.Tensor]:
         """Encode a batch.
 
@@ -188,17 +291,25 @@ class BertEncoder(tf_keras.layers.Layer):
           input_mask: int32 [B, S], 1 for real positions and 0 for padding.
           segment_ids: int32 [B, S].
           dropout_seed: int32 [2], or None for no dropout.
+          leave_out_padding: whether the layers work on real positions only; the others are then undefined.
 
         Returns:
-          The embedding output and the output of each layer, each float [B, S, H]; the last is the sequence
+          The embedding output and the output of each layer, each float32 [B, S, H]; the last is the sequence
           output.
         """
-        states = [self.embeddings(input_ids, segment_ids, site_seed(dropout_seed, 0))]
-        padding = 1.0 - tf.cast(input_mask, states[0].dtype)
-        score_bias = padding[:, tf.newaxis, tf.newaxis, :] * MASKED_SCORE
+        embedded = self.embeddings(
+            input_ids, segment_ids, None if dropout_seed is None else site_seed(dropout_seed, 0)
+        )
+        packing = Packed(input_mask) if leave_out_padding else Padded(input_mask)
+        score_biases = [
+            (1.0 - tf.cast(mask, self._product_dtype))[:, tf.newaxis, tf.newaxis, :] * MASKED_SCORE
+            for mask in packing.masks
+        ]
+        states = [packing.pack(embedded)]
         for index, layer in enumerate(self.transformer_layers):
-            states.append(layer(states[-1], score_bias, site_seed(dropout_seed, index + 1)))
-        return states
+            seed = None if dropout_seed is None else site_seed(dropout_seed, index + 1)
+            states.append(layer(states[-1], packing, score_biases, seed))
+        return [packing.unpack(rows) for rows in states]
 
     def pooled_output(self, sequence_output: tf.Tensor) -> tf.Tensor:
         """Return float [B, H]: tanh of a projection of the first position, as pre-training used it."""

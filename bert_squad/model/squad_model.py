@@ -7,12 +7,19 @@ from bert_squad.config import BertConfig
 from bert_squad.model.encoder import BertEncoder
 from bert_squad.model.span_head import SpanHead
 
+PADDING_LOGIT = -1e4
+"""The logit of padding when it is left out: its probability is 0 in float32."""
+
 
 class BertForSquad(tf_keras.Model):
     """Score every position of a question and passage as start and end of the answer.
 
     Args:
       bert_config: the encoder's description.
+      compute_dtype: type of the matrix products: "float32" as in the legacy program, "bfloat16" or "float16".
+        Weights stay float32.
+      leave_out_padding: compute real positions only; padding gets `PADDING_LOGIT`. Logits of real positions are the
+        same but for rounding; a loss is another one, since padding takes no part in its softmax.
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
@@ -20,11 +27,18 @@ class BertForSquad(tf_keras.Model):
     Source: `run_squad.create_model`.
     """
 
-    def __init__(self, bert_config: BertConfig, **kwargs):
+    def __init__(
+        self,
+        bert_config: BertConfig,
+        compute_dtype: str = "float32",
+        leave_out_padding: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.bert_config = bert_config
-        self.bert = BertEncoder(bert_config, name="bert")
+        self.bert = BertEncoder(bert_config, compute_dtype, name="bert")
         self.span_head = SpanHead(bert_config.hidden_size, name="squad")
+        self._speed = {"compute_dtype": compute_dtype, "leave_out_padding": leave_out_padding}
 
     def call(
         self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None
@@ -43,12 +57,24 @@ class BertForSquad(tf_keras.Model):
             dropout_seed = None
         elif dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        states = self.bert(inputs["input_ids"], inputs["input_mask"], inputs["segment_ids"], dropout_seed)
-        return self.span_head(states[-1])
+        mask = inputs["input_mask"]
+        states = self.bert(
+            inputs["input_ids"],
+            mask,
+            inputs["segment_ids"],
+            dropout_seed,
+            leave_out_padding=self._speed["leave_out_padding"],
+        )
+        logits = self.span_head(states[-1])
+        if not self._speed["leave_out_padding"]:
+            return logits
+        is_real = tf.cast(mask, tf.bool)
+        start_logits, end_logits = (tf.where(is_real, of, PADDING_LOGIT) for of in logits)
+        return start_logits, end_logits
 
     def get_config(self) -> dict:
         """Return what `from_config` needs to make the same model again, with new weights."""
-        return {**super().get_config(), "bert_config": self.bert_config.to_dict()}
+        return {**super().get_config(), "bert_config": self.bert_config.to_dict(), **self._speed}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "BertForSquad":

@@ -1,9 +1,12 @@
 """The legacy optimizer: Adam without bias correction, decoupled weight decay, linear warm-up and decay."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
+
+from bert_squad.model.fusion import one_pass
 
 CLIP_NORM = 1.0
 WEIGHT_DECAY_RATE = 0.01
@@ -83,14 +86,36 @@ class AdamWeightDecay(tf.Module):
           float32 scalar, the global norm before clipping. LEGACY: a gradient that is an IndexedSlices counts
           with its values as they are, rows of the same id not summed.
         """
-        clipped, global_norm = tf.clip_by_global_norm(gradients, CLIP_NORM)
-        for (name, variable), gradient in zip(self._variables.items(), clipped, strict=True):
-            gradient = tf.convert_to_tensor(gradient)
+        global_norm = tf.linalg.global_norm(gradients)
+        # As tf.clip_by_global_norm does: a norm that is not finite makes everything NaN.
+        scale = CLIP_NORM * tf.minimum(1.0 / global_norm, 1.0 / CLIP_NORM)
+        scale = tf.where(tf.math.is_finite(global_norm), scale, float("nan"))
+        for (name, variable), gradient in zip(self._variables.items(), gradients, strict=True):
             m, v = self._m[name], self._v[name]
-            next_m = m.assign(BETA_1 * m + (1.0 - BETA_1) * gradient)
-            next_v = v.assign(BETA_2 * v + (1.0 - BETA_2) * tf.square(gradient))
-            update = next_m / (tf.sqrt(next_v) + EPSILON)
-            if not _NOT_DECAYED.search(name):
-                update += WEIGHT_DECAY_RATE * variable
-            variable.assign_sub(learning_rate * update)
+            update = _UPDATES[
+                not _NOT_DECAYED.search(name), variable.shape.num_elements() >= _WORTH_COMPILING
+            ]
+            tensors = (variable, m, v, gradient, scale, learning_rate)
+            next_values = update(*map(tf.convert_to_tensor, tensors))
+            for target, value in zip((variable, m, v), next_values, strict=True):
+                target.assign(value)
         return global_norm
+
+
+def _update(decay_rate: float | None, variable, m, v, gradient, scale, learning_rate):
+    gradient = gradient * scale
+    next_m = BETA_1 * m + (1.0 - BETA_1) * gradient
+    next_v = BETA_2 * v + (1.0 - BETA_2) * tf.square(gradient)
+    update = next_m / (tf.sqrt(next_v) + EPSILON)
+    if decay_rate is not None:
+        update += decay_rate * variable
+    return variable - learning_rate * update, next_m, next_v
+
+
+_WORTH_COMPILING = 2**16  # elements
+_UPDATES = {
+    (is_decayed, is_large): one_pass(update) if is_large else update
+    for is_decayed, rate in ((True, WEIGHT_DECAY_RATE), (False, None))
+    for update in [functools.partial(_update, rate)]
+    for is_large in (True, False)
+}

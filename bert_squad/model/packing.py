@@ -1,0 +1,139 @@
+"""Which positions of a batch go through the layers, and how attention sees them: all, or the real ones only.
+
+Shapes: B batch, S sequence, R rows that go through the layers. Attention works on groups of sequences,
+[B_g, S_g] each.
+"""
+
+import tensorflow as tf
+
+# What is compiled is compiled once for each shape, so that there should not be too many of them.
+ROWS_ROUNDED_TO = 256
+LENGTHS_ROUNDED_TO = 64
+GROUPS = 4
+
+
+class Padded:
+    """All positions [B, S] as R = B*S rows, and one group of all sequences.
+
+    Args:
+      input_mask: int32 [B, S], 1 for real positions and 0 for padding.
+    """
+
+    def __init__(self, input_mask: tf.Tensor):
+        self._shape = tf.shape(input_mask)
+        self.masks = (input_mask,)
+
+    def pack(self, states: tf.Tensor) -> tf.Tensor:
+        """Return [B, S, H] as [R, H]."""
+        return tf.reshape(states, [-1, states.shape[-1]])
+
+    def unpack(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return [R, H] as [B, S, H]."""
+        return tf.reshape(rows, [self._shape[0], self._shape[1], rows.shape[-1]])
+
+    def to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return [R, H] as one group [B, S, H]."""
+        return (self.unpack(rows),)
+
+    def from_groups(self, groups: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        """Return one group [B, S, H] as [R, H]."""
+        return self.pack(groups[0])
+
+
+class Packed:
+    """The real positions, one sequence after the other, as rows; groups of sequences of similar length.
+
+    R is the number of real positions, rounded up; the rows at the end stand for nothing, and no gradient comes from
+    them. S_g is the longest length in a group, rounded up.
+
+    Args:
+      input_mask: int32 [B, S]; the real positions of a sequence are its first ones. B must be known.
+    """
+
+    def __init__(self, input_mask: tf.Tensor):
+        batch, size = input_mask.shape[0], tf.shape(input_mask)[1]
+        lengths = tf.reduce_sum(input_mask, axis=1)
+        ends = tf.cumsum(lengths)
+        first_row, real = ends - lengths, ends[-1]
+        rows = tf.range(_rounded_up(real, ROWS_ROUNDED_TO))
+        self._is_real = rows < real
+        sequence = tf.minimum(tf.searchsorted(ends, rows, side="right"), batch - 1)
+        position = tf.where(rows < real, rows - tf.gather(first_row, sequence), 0)
+        self._place_in_batch = sequence * size + position
+        self._shape = tf.shape(input_mask)
+        self._row_of_batch = self._rows_and_mask(first_row, lengths, size)
+
+        by_length = tf.argsort(lengths)
+        count = min(GROUPS, batch)
+        sizes = [(batch + number) // count for number in range(count)]
+        self._row_of_group, places, begin = [], [], tf.constant(0)
+        for members in tf.split(by_length, sizes):
+            of_members = tf.gather(lengths, members)
+            longest = tf.minimum(_rounded_up(tf.reduce_max(of_members), LENGTHS_ROUNDED_TO), size)
+            self._row_of_group.append(self._rows_and_mask(tf.gather(first_row, members), of_members, longest))
+            places.append(begin + tf.range(members.shape[0]) * longest)
+            begin += members.shape[0] * longest
+        place_of_sequence = tf.scatter_nd(by_length[:, tf.newaxis], tf.concat(places, 0), [batch])
+        self._place_in_groups = tf.gather(place_of_sequence, sequence) + position
+        self.masks = tuple(tf.cast(mask, tf.int32) for _, mask in self._row_of_group)
+
+    @staticmethod
+    def _rows_and_mask(first_row: tf.Tensor, lengths: tf.Tensor, size: tf.Tensor):
+        """Return the rows of [B_g, S_g] positions, 0 for padding, and which positions are real."""
+        position = tf.range(size)[tf.newaxis]
+        is_real = position < lengths[:, tf.newaxis]
+        return tf.where(is_real, first_row[:, tf.newaxis] + position, 0), is_real
+
+    def pack(self, states: tf.Tensor) -> tf.Tensor:
+        """Take the rows [R, H] out of [B, S, H]."""
+        return _collect((states,), self._place_in_batch, self._is_real, (self._row_of_batch,))
+
+    def unpack(self, rows: tf.Tensor) -> tf.Tensor:
+        """Put the rows [R, H] in their places in [B, S, H]; padding is undefined."""
+        return _spread(rows, (self._row_of_batch,), self._place_in_batch, self._is_real)[0]
+
+    def to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Put the rows [R, H] in their places in groups, [B_g, S_g, H] each; padding is undefined."""
+        return _spread(rows, self._row_of_group, self._place_in_groups, self._is_real)
+
+    def from_groups(self, groups: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        """Take the rows [R, H] out of groups."""
+        return _collect(groups, self._place_in_groups, self._is_real, self._row_of_group)
+
+
+def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:
+    return (number + multiple - 1) // multiple * multiple
+
+
+def _collected(groups, place):
+    width = groups[0].shape[-1]
+    flat = [tf.reshape(group, [-1, width]) for group in groups]
+    return tf.gather(flat[0] if len(flat) == 1 else tf.concat(flat, 0), place)
+
+
+def _only(is_real, x):
+    return tf.where(is_real[..., tf.newaxis], x, tf.zeros([], x.dtype))
+
+
+# To collect and to spread are each other's gradient, but for what is not real: forward it may be anything, backward it
+# must be 0. TensorFlow's gradient of a gather would scatter, which takes much longer.
+def _collect(groups, place, is_real, rows_and_masks):
+    @tf.custom_gradient
+    def collect(*groups):
+        def gradient(upstream):
+            return tuple(_only(is_real, tf.gather(upstream, row)) for row, is_real in rows_and_masks)
+
+        return _collected(groups, place), gradient
+
+    return collect(*groups)
+
+
+def _spread(rows, rows_and_masks, place, is_real):
+    @tf.custom_gradient
+    def spread(rows):
+        def gradient(*upstream):
+            return _only(is_real, _collected(upstream, place))
+
+        return tuple(tf.gather(rows, row) for row, _ in rows_and_masks), gradient
+
+    return spread(rows)

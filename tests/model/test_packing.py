@@ -1,0 +1,88 @@
+"""Leaving padding out changes nothing but rounding for the positions that are real."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_models import tiny_model
+
+from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.config import BertConfig
+from bert_squad.model.packing import Packed, Padded
+from bert_squad.model.squad_model import PADDING_LOGIT, BertForSquad
+
+CONFIG = BertConfig(
+    vocab_size=60,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=160,
+    type_vocab_size=2,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
+
+
+def inputs(lengths, size):
+    rng = np.random.default_rng(1)
+    mask = (np.arange(size) < np.array(lengths)[:, None]).astype(np.int32)
+    return {
+        "input_ids": rng.integers(1, 60, mask.shape).astype(np.int32) * mask,
+        "input_mask": mask,
+        "segment_ids": (np.arange(size) > 4).astype(np.int32) * mask,
+    }
+
+
+def two_models():
+    padded = tiny_model(5, CONFIG)
+    packed = BertForSquad(CONFIG, leave_out_padding=True)
+    packed.set_weights(padded.get_weights())
+    return padded, packed
+
+
+@pytest.mark.parametrize(
+    ("lengths", "size"), [([7, 12, 3, 9, 12, 5, 11], 12), ([150, 20, 70, 90, 66], 150), ([4], 9), ([8, 8], 8)]
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_logits_and_gradients_of_real_positions(lengths, size, training):
+    batch = inputs(lengths, size)
+    real = batch["input_mask"].astype(bool)
+    found = []
+    for model in two_models():
+
+        @tf.function
+        def scores(batch, model=model):
+            with tf.GradientTape() as tape:
+                logits = tf.stack(model(batch, training=training, dropout_seed=tf.constant([1, 2])))
+                weights = tf.range(tf.size(logits[0]), dtype=tf.float32)[tf.newaxis]
+                loss = tf.reduce_sum(tf.sin(weights) * tf.reshape(tf.where(real, logits, 0.0), [2, -1]))
+            used = [entry.variable for entry in tf1_variables(model).values() if entry.trained]
+            return logits, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, used)]
+
+        found.append(scores({name: tf.constant(value) for name, value in batch.items()}))
+    (padded, wanted), (packed, got) = found
+    np.testing.assert_allclose(packed.numpy()[:, real], padded.numpy()[:, real], atol=2e-6)
+    assert (packed.numpy()[:, ~real] == PADDING_LOGIT).all()
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * max(1.0, abs(theirs).numpy().max()))
+
+
+@pytest.mark.parametrize("packing", [Padded, Packed])
+def test_rows_come_back_to_their_places(packing):
+    mask = tf.constant([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]])
+    states = tf.random.normal([5, 4, 3])
+    of_batch = packing(mask)
+    real = tf.cast(mask, tf.bool)
+    there_and_back = (
+        of_batch.unpack(of_batch.pack(states)),
+        of_batch.unpack(of_batch.from_groups(of_batch.to_groups(of_batch.pack(states)))),
+    )
+    for result in there_and_back:
+        np.testing.assert_array_equal(result[real], states[real])
+    assert sum(int(tf.reduce_sum(mask)) for mask in of_batch.masks) == 12
+
+
+def test_sequences_of_similar_length_share_a_group():
+    lengths = np.array([300, 10, 200, 20, 250, 30, 100, 40])
+    mask = tf.constant((np.arange(384) < lengths[:, None]).astype(np.int32))
+    assert [tuple(group.shape) for group in Packed(mask).masks] == [(2, 64), (2, 64), (2, 256), (2, 320)]
