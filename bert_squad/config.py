@@ -197,6 +197,11 @@ class SquadConfig:
     do_export: bool = False
     export_dir: str | None = None
     export_dtype: str = "float32"
+    fast: bool = False
+    # None: exact, or with `fast` what is best on the device (see `bert_squad.speed`).
+    dtype: str | None = None
+    pad_to: str | None = None
+    jit_compile: bool | None = None
 
     def validate(self, bert_config: BertConfig) -> None:
         """Check the run against itself and the model, in the legacy order and words.
@@ -225,10 +230,10 @@ class SquadConfig:
             )
         if self.do_eval and not self.do_predict:
             raise ConfigError("--do_eval scores predictions: add --do_predict and --predict_file.")
-        if self.export_dtype not in EXPORT_DTYPES:
-            raise ConfigError(
-                f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {self.export_dtype!r}."
-            )
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ConfigError(f"--{name} must be one of {', '.join(choices)}, not {value!r}.")
         for name, smallest in _SMALLEST_VALUES.items():
             if getattr(self, name) < smallest:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {getattr(self, name)}.")
@@ -263,6 +268,12 @@ class SquadConfig:
             if not files.exists(path):
                 raise ConfigError(f"--{name}: {path} does not exist.")
 
+
+_CHOICES = {
+    "export_dtype": EXPORT_DTYPES,
+    "dtype": ("float32", "bfloat16", "float16"),
+    "pad_to": ("max", "batch"),
+}
 
 _SMALLEST_VALUES = {
     "max_query_length": 0,

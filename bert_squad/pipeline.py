@@ -16,13 +16,20 @@ from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
-from bert_squad.data.batches import predict_batches, train_batches, with_named_errors
+from bert_squad.data.batches import (
+    predict_batches,
+    predict_batches_by_length,
+    train_batches,
+    with_named_errors,
+)
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.parallel import write_features_in_processes
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
 from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.speed import speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
@@ -34,6 +41,8 @@ NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
 EVAL_RESULTS = "eval_results.json"
 EXPORT = "export"
+
+WORTH_PROCESSES = 4096  # questions; fewer are converted before other processes have started
 
 
 def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str, float] | None:
@@ -68,8 +77,11 @@ class _Run:
             check_loadable(config.init_checkpoint)
         files.make_directory(config.output_dir)
         directory.remove_unfinished(config.output_dir)
+        self.speed = speed_of(config)
         tf_keras.utils.set_random_seed(config.seed)
-        self.model = BertForSquad(self.bert_config)
+        self.model = BertForSquad(
+            self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
+        )
 
     def path(self, name: str) -> str:
         return files.join(self.config.output_dir, name)
@@ -132,6 +144,8 @@ class _Run:
                 num_train_steps=num_train_steps,
                 num_warmup_steps=int(num_train_steps * config.warmup_proportion),
                 seed=config.seed,
+                scales_loss=self.speed.dtype == "float16",
+                jit_compile=self.speed.jit_compile,
             ),
             with_named_errors(
                 train_batches(
@@ -162,9 +176,10 @@ class _Run:
         )
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
-        results = make_predictor(self.model)(
+        read_batches = predict_batches_by_length if self.speed.pad_to == "batch" else predict_batches
+        results = make_predictor(self.model, jit_compile=self.speed.jit_compile)(
             with_named_errors(
-                predict_batches(
+                read_batches(
                     self.path(EVAL_RECORDS),
                     max_seq_length=config.max_seq_length,
                     batch_size=config.predict_batch_size,
@@ -261,15 +276,18 @@ class _Run:
 
     def write_records(self, name: str, examples: list[SquadExample], is_training: bool) -> int:
         config = self.config
-        return write_features(
+        arguments = (
             self.path(name),
             examples,
             self.tokenizer,
-            max_seq_length=config.max_seq_length,
-            doc_stride=config.doc_stride,
-            max_query_length=config.max_query_length,
-            is_training=is_training,
+            config.max_seq_length,
+            config.doc_stride,
+            config.max_query_length,
+            is_training,
         )
+        if self.speed.processes == 1 or len(examples) < WORTH_PROCESSES:
+            return write_features(*arguments)
+        return write_features_in_processes(*arguments, self.speed.processes)
 
     @staticmethod
     def log_header(what: str, num_examples: int, num_features: int, batch_size: int) -> None:

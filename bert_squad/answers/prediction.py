@@ -9,11 +9,12 @@ from bert_squad.answers.raw_results import RawResult
 Batch = dict[str, tf.Tensor]
 
 
-def make_predictor(model) -> Callable[[Iterable[Batch]], Iterator[RawResult]]:
+def make_predictor(model, *, jit_compile: bool = False) -> Callable[[Iterable[Batch]], Iterator[RawResult]]:
     """Compile the model for prediction.
 
     Args:
       model: a `BertForSquad`.
+      jit_compile: compile with XLA, once for each shape of a batch.
 
     Returns:
       A function of batches (from `predict_batches`; each may have its own size) that yields one `RawResult` a
@@ -22,7 +23,7 @@ def make_predictor(model) -> Callable[[Iterable[Batch]], Iterator[RawResult]]:
     Source: the prediction loop of the legacy `run_squad.main`.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=not jit_compile, jit_compile=jit_compile)
     def scores(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         return model(batch, training=False)
 

@@ -80,6 +80,20 @@ NEW_FLAGS = (
     ("export_dir", str, "Directory of exported versions; default: export in --output_dir."),
     ("export_dtype", str, "Type of the exported weights: float32, or bfloat16 for half the size."),
     ("keep_checkpoint_max", int, "Checkpoints to keep in --output_dir; older ones are deleted."),
+    (
+        "fast",
+        bool,
+        "Use what is fastest on this device: sets those of the next three flags that are not given, and converts "
+        "questions on all cores. The log says what was chosen; numbers change a little.",
+    ),
+    ("dtype", str, "Type of matrix products: float32, bfloat16 or float16; default: float32."),
+    (
+        "pad_to",
+        str,
+        "max: windows are padded to --max_seq_length; batch: to the longest of their batch, and padding counts for "
+        "nothing; default: max.",
+    ),
+    ("jit_compile", bool, "Compile whole steps with XLA, for GPUs; default: false."),
 )
 
 # Defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.

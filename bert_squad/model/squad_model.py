@@ -18,8 +18,8 @@ class BertForSquad(tf_keras.Model):
       bert_config: the encoder's description.
       compute_dtype: type of the matrix products: "float32" as in the legacy program, "bfloat16" or "float16".
         Weights stay float32.
-      leave_out_padding: compute real positions only; padding gets `PADDING_LOGIT`. Logits of real positions are the
-        same but for rounding; a loss is another one, since padding takes no part in its softmax.
+      leave_out_padding: train on real positions only, and give padding `PADDING_LOGIT`. Logits of real positions are
+        the same but for rounding; a loss is another one, since padding takes no part in its softmax.
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
@@ -63,7 +63,7 @@ class BertForSquad(tf_keras.Model):
             mask,
             inputs["segment_ids"],
             dropout_seed,
-            leave_out_padding=self._speed["leave_out_padding"],
+            leave_out_padding=self._speed["leave_out_padding"] and training,
         )
         logits = self.span_head(states[-1])
         if not self._speed["leave_out_padding"]:

@@ -121,13 +121,11 @@ def _next_version(export_dir: str) -> int:
 
 
 def _in_dtype(model: BertForSquad, bert_config: BertConfig, dtype: str) -> BertForSquad:
-    """Return the model as it is, or one with the same weights that are all of another type."""
-    if dtype == "float32":
-        return model
+    """Return a model with the same weights, all of one type, which computes in that type and with padding."""
     policy = tf_keras.mixed_precision.global_policy()
     tf_keras.mixed_precision.set_global_policy(dtype)
     try:
-        other = BertForSquad(bert_config)
+        other = BertForSquad(bert_config, compute_dtype=dtype)
     finally:
         tf_keras.mixed_precision.set_global_policy(policy)
     for target, source in zip(other.weights, model.weights, strict=True):

@@ -11,6 +11,9 @@ from bert_squad.training.interruption import noticed_signals
 from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
 from bert_squad.training.progress import TrainingProgress
 
+LOSS_SCALES = (2.0**15, 2.0**10, 2.0**5, 1.0)
+"""Factors of the loss in float16, so that small gradients do not vanish; the first that does not overflow is taken."""
+
 
 def make_train_step(
     model,
@@ -20,6 +23,8 @@ def make_train_step(
     num_train_steps: int,
     num_warmup_steps: int,
     seed: int,
+    scales_loss: bool = False,
+    jit_compile: bool = False,
 ) -> Callable:
     """Compile one training step.
 
@@ -30,6 +35,9 @@ def make_train_step(
       num_train_steps: step at which the learning rate reaches 0.
       num_warmup_steps: steps of linear warm-up.
       seed: of dropout; the masks are a function of (seed, step).
+      scales_loss: try `LOSS_SCALES` in turn until no gradient overflows, for a model that computes in float16. A step
+        stays a function of weights, seed and step; when all overflow, nothing is updated.
+      jit_compile: compile the whole step with XLA.
 
     Returns:
       A function of (step: int32 scalar, number of steps done before; batch: dict of tensors) that updates
@@ -37,17 +45,46 @@ def make_train_step(
     """
     variables = list(optimizer.variables_by_name.values())
 
-    @tf.function
-    def train_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
+    def losses_and_gradients(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor | float):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             start_logits, end_logits = model(batch, training=True, dropout_seed=tf.stack([seed, step]))
             loss = span_loss(start_logits, end_logits, batch["start_positions"], batch["end_positions"])
-        rate = learning_rate_at(step, learning_rate, num_train_steps, num_warmup_steps)
-        global_norm = optimizer.apply_gradients(tape.gradient(loss, variables), rate)
+            scaled = loss * scale
+        return loss, tape.gradient(scaled, variables)
+
+    def rate_of(step: tf.Tensor) -> tf.Tensor:
+        return learning_rate_at(step, learning_rate, num_train_steps, num_warmup_steps)
+
+    @tf.function(jit_compile=jit_compile)
+    def train_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
+        loss, gradients = losses_and_gradients(step, batch, 1.0)
+        rate = rate_of(step)
+        return loss, rate, optimizer.apply_gradients(gradients, rate)
+
+    @tf.function(jit_compile=jit_compile)
+    def scaled_train_step(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor):
+        loss, gradients = losses_and_gradients(step, batch, scale)
+        gradients = [_divided(gradient, scale) for gradient in gradients]
+        rate, global_norm = rate_of(step), tf.linalg.global_norm(gradients)
+        if tf.math.is_finite(global_norm):
+            optimizer.apply_gradients(gradients, rate)
         return loss, rate, global_norm
 
-    return train_step
+    def first_finite_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
+        for scale in LOSS_SCALES:
+            results = scaled_train_step(step, batch, tf.constant(scale))
+            if math.isfinite(results[-1]):
+                break
+        return results
+
+    return first_finite_step if scales_loss else train_step
+
+
+def _divided(gradient: tf.Tensor | tf.IndexedSlices, divisor: tf.Tensor) -> tf.Tensor | tf.IndexedSlices:
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values / divisor, gradient.indices, gradient.dense_shape)
+    return gradient / divisor
 
 
 def train(

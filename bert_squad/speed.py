@@ -1,0 +1,78 @@
+"""What a run does to be fast: as its flags say, or, with --fast, what was measured to be best on the present device."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from absl import logging
+
+from bert_squad.config import SquadConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """The choices that make a run fast; the defaults are exact.
+
+    Attributes:
+      dtype: type of matrix products: "float32", "bfloat16" or "float16".
+      pad_to: "max": every window is padded to `max_seq_length`, as in the legacy script; "batch": only to the longest
+        of its batch, and padding takes no part in losses and candidates.
+      jit_compile: compile whole steps with XLA.
+      processes: how many convert questions.
+    """
+
+    dtype: str = "float32"
+    pad_to: str = "max"
+    jit_compile: bool = False
+    processes: int = 1
+
+
+def speed_of(config: SquadConfig) -> Speed:
+    """Return what a run's flags say; with `config.fast`, fill in what they leave open, and log it.
+
+    TensorFlow is loaded to look for a GPU, but only with `config.fast`.
+    """
+    said = {
+        name: getattr(config, name)
+        for name in ("dtype", "pad_to", "jit_compile")
+        if getattr(config, name) is not None
+    }
+    if not config.fast:
+        return Speed(**said)
+    device, best = _best_on_this_device()
+    speed = dataclasses.replace(best, **said)
+    logging.info(
+        "--fast on %s: --dtype=%s --pad_to=%s --%sjit_compile, %d processes convert the questions.",
+        device,
+        speed.dtype,
+        speed.pad_to,
+        "" if speed.jit_compile else "no",
+        speed.processes,
+    )
+    return speed
+
+
+def _best_on_this_device() -> tuple[str, Speed]:
+    """Return the device's description and what is best there; BUILD_NOTES.md says where that was measured."""
+    import tensorflow as tf
+
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
+        dtype = "bfloat16" if has_bfloat16 else "float16"
+        # Compiled steps are compiled for each shape, so windows keep one length.
+        return details.get("device_name", "a GPU"), Speed(dtype, "max", True, processes)
+    if cpu_has_bfloat16():
+        return "a CPU with bfloat16 instructions", Speed("bfloat16", "batch", False, processes)
+    return "a CPU without bfloat16 instructions", Speed("float32", "batch", False, processes)
+
+
+def cpu_has_bfloat16(cpu_info: str = "/proc/cpuinfo") -> bool:
+    """Say whether the processor multiplies bfloat16 numbers itself, as Linux tells."""
+    try:
+        words = Path(cpu_info).read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(words)
