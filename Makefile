@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 QUICKSTART_DIR ?= quickstart
+BENCH_DATA ?= ../shared/data/xquad.en.json
+BENCH_VOCAB ?= ../shared/data/vocab-uncased.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
@@ -60,4 +62,5 @@ check-all: lint types test-all
 
 .PHONY: bench
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/stages.py --data_file=$(BENCH_DATA) --vocab_file=$(BENCH_VOCAB)
+	$(BIN)/python benchmarks/program.py --data_file=$(BENCH_DATA) --vocab_file=$(BENCH_VOCAB)

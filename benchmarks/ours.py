@@ -1,26 +1,36 @@
-"""Our program as a contender of `stages.py`."""
+"""Our program as a contender of `stages.py`: the exact default, and what --fast chooses on this device."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
+from bert_squad.answers.nbest import NbestOptions, RawResult, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.checkpoints.tf1 import tf1_variables
-from bert_squad.config import BertConfig
-from bert_squad.data.batches import predict_batches, train_batches
-from bert_squad.data.examples import read_squad_examples
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
+from bert_squad.data.examples import read_squad_examples, shuffle_examples
+from bert_squad.data.features import InputFeatures
+from bert_squad.data.parallel import write_features_in_processes
 from bert_squad.data.records import write_features
+from bert_squad.data.windows import make_windows
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.speed import Speed, speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step
 from bert_squad.training.optimizer import AdamWeightDecay
 
+N_BEST_SIZE, MAX_ANSWER_LENGTH = 20, 30
+
 
 class OurProgram:
-    """The stages of our program, with the sizes of the benchmark's flags.
+    """The stages of our program.
 
     Args:
+      flags: of `stages.py`.
       sizes: keys of a `bert_config.json`.
       directory: for record files.
     """
@@ -29,34 +39,87 @@ class OurProgram:
         self._flags = flags
         self._directory = Path(directory)
         self._config = BertConfig.from_dict(sizes)
-        self._tokenizer = FullTokenizer(flags.vocab_file, do_lower_case=True)
         self.examples = read_squad_examples(flags.data_file, is_training=True)[: flags.questions]
+        shuffle_examples(self.examples)  # as before training: neighbours differ in length
+        fast = SquadConfig(bert_config_file="", vocab_file="", output_dir="", fast=True)
+        self._speeds = {"bert_squad": Speed(), "bert_squad --fast": speed_of(fast)}
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name."""
-        return {"bert_squad (exact, float32)": getattr(self, f"_{stage}")()}
+        speeds = self._speeds if stage != "nbest" else {"bert_squad": Speed()}  # one way there
+        return {name: getattr(self, f"_{stage}")(speed) for name, speed in speeds.items()}
 
-    def _write(self, name: str, is_training: bool) -> int:
-        flags = self._flags
+    def _lengths(self, seq_length: int) -> tuple[int, int, int]:
+        return seq_length, self._flags.doc_stride, self._flags.max_query_length
+
+    def _write(self, name: str, seq_length: int, is_training: bool, processes: int = 1) -> int:
         # A tokenizer of its own each time: what it remembers of the last round must not help.
-        tokenizer = FullTokenizer(flags.vocab_file, do_lower_case=True)
-        return write_features(
-            str(self._directory / name),
-            self.examples,
-            tokenizer,
-            flags.max_seq_length,
-            flags.doc_stride,
-            flags.max_query_length,
-            is_training,
+        tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
+        path = str(self._directory / name)
+        arguments = (path, self.examples, tokenizer, *self._lengths(seq_length), is_training)
+        return (
+            write_features(*arguments)
+            if processes == 1
+            else write_features_in_processes(*arguments, processes)
         )
 
-    def _conversion(self):
-        return lambda: self._write("conversion.tf_record", is_training=True)
-
-    def _training(self):
+    @functools.cached_property
+    def train_batches(self) -> list[dict[str, np.ndarray]]:
+        """The batches of a turn of training, padded to S."""
         flags = self._flags
-        self._write("train.tf_record", is_training=True)
-        model = BertForSquad(self._config)
+        self._write("train.tf_record", flags.train_seq_length, is_training=True)
+        dataset = train_batches(
+            str(self._directory / "train.tf_record"),
+            max_seq_length=flags.train_seq_length,
+            batch_size=flags.train_batch_size,
+            seed=1,
+        )
+        return list(dataset.take(flags.train_batches).as_numpy_iterator())
+
+    @functools.cached_property
+    def predict_records(self) -> str:
+        """A record file with the windows of a turn of prediction."""
+        flags = self._flags
+        self._write("all.tf_record", flags.predict_seq_length, is_training=False)
+        path = str(self._directory / "eval.tf_record")
+        count = flags.predict_batches * flags.predict_batch_size
+        with tf.io.TFRecordWriter(path) as writer:
+            for record in tf.data.TFRecordDataset(str(self._directory / "all.tf_record")).take(count):
+                writer.write(record.numpy())
+        return path
+
+    @property
+    def predict_arguments(self) -> dict[str, int]:
+        """How `predict_records` are read."""
+        flags = self._flags
+        return {"max_seq_length": flags.predict_seq_length, "batch_size": flags.predict_batch_size}
+
+    @functools.cached_property
+    def features(self) -> list[InputFeatures]:
+        """The features whose n-best is looked for."""
+        tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
+        lengths = self._lengths(self._flags.predict_seq_length)
+        return list(map(InputFeatures.from_window, make_windows(self.examples, tokenizer, *lengths, False)))
+
+    @functools.cached_property
+    def results(self) -> list[RawResult]:
+        """Random logits for `features`."""
+        rng = np.random.default_rng(1)
+        size = self._flags.predict_seq_length
+        return [
+            RawResult(feature.unique_id, *rng.normal(size=(2, size)).astype(np.float32))
+            for feature in self.features
+        ]
+
+    def _conversion(self, speed: Speed):
+        seq_length = self._flags.train_seq_length
+        return lambda: self._write("conversion.tf_record", seq_length, True, speed.processes)
+
+    def _model(self, speed: Speed) -> BertForSquad:
+        return BertForSquad(self._config, speed.dtype, leave_out_padding=speed.pad_to == "batch")
+
+    def _training(self, speed: Speed):
+        model = self._model(speed)
         trained = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
         train_step = make_train_step(
             model,
@@ -65,32 +128,25 @@ class OurProgram:
             num_train_steps=1000,
             num_warmup_steps=100,
             seed=1,
+            jit_compile=speed.jit_compile,
         )
-        batches = iter(
-            train_batches(
-                str(self._directory / "train.tf_record"),
-                max_seq_length=flags.max_seq_length,
-                batch_size=flags.train_batch_size,
-                seed=1,
-            )
-        )
+        batches = [
+            {name: tf.constant(value) for name, value in batch.items()} for batch in self.train_batches
+        ]
 
         def turn() -> int:
-            for step in range(flags.batches):
-                loss, _, _ = train_step(tf.constant(step), next(batches))
+            for step, batch in enumerate(batches):
+                loss, _, _ = train_step(tf.constant(step), batch)
                 float(loss)
-            return flags.batches * flags.train_batch_size
+            return sum(len(batch["input_ids"]) for batch in batches)
 
         return turn
 
-    def _prediction(self):
-        flags = self._flags
-        self._write("eval.tf_record", is_training=False)
-        model = BertForSquad(self._config)
-        batches = predict_batches(
-            str(self._directory / "eval.tf_record"),
-            max_seq_length=flags.max_seq_length,
-            batch_size=flags.predict_batch_size,
-        ).take(flags.batches)
-        scores = make_predictor(model)
-        return lambda: sum(1 for _ in scores(batches))
+    def _prediction(self, speed: Speed):
+        read = predict_batches_by_length if speed.pad_to == "batch" else predict_batches
+        predict = make_predictor(self._model(speed), jit_compile=speed.jit_compile)
+        return lambda: sum(1 for _ in predict(read(self.predict_records, **self.predict_arguments)))
+
+    def _nbest(self, _: Speed):
+        options = NbestOptions(N_BEST_SIZE, MAX_ANSWER_LENGTH, do_lower_case=True)
+        return lambda: sum(1 for _ in stream_predictions(self.examples, self.features, self.results, options))

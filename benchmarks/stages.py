@@ -1,10 +1,11 @@
-"""Measure conversion, training and prediction, ours against Hugging Face transformers, in one run.
+"""Measure every stage, exact and --fast, against transformers and the legacy program's way of doing it, in one run.
 
-    python benchmarks/stages.py --data_file=xquad.en.json --vocab_file=vocab.txt [--max_seq_length=384 ...]
+    python benchmarks/stages.py --data_file=xquad.en.json --vocab_file=vocab.txt
 
-Machines are noisy, so contenders take turns and the table shows ratios with their spread over the rounds.
-Weights are random (speed does not depend on them) unless --model_dir names a Hugging Face directory. torch and
-transformers are peers, not requirements: without them only our own rates are shown.
+Machines are noisy, so contenders take turns, and the table shows ratios of rates with their spread over the rounds; the
+rates themselves mean nothing on another machine. Weights are random, since speed does not depend on them. torch and
+transformers are peers, not requirements: without them their lines are left out. The legacy program cannot be installed
+beside ours: conversion and n-best are measured against a plain port of its way (`legacy_standin`).
 """
 
 import importlib.metadata
@@ -22,18 +23,23 @@ from typing import Any
 from absl import app, flags
 
 FLAGS = flags.FLAGS
+STAGES = ("conversion", "training", "prediction", "nbest")
 flags.DEFINE_string("data_file", None, "SQuAD file to convert, train on and answer.", required=True)
 flags.DEFINE_string("vocab_file", None, "WordPiece vocabulary, uncased.", required=True)
 flags.DEFINE_string("bert_config_file", None, "Sizes of the model; default: MiniLM's (6 layers of 384).")
-flags.DEFINE_list("stages", ["conversion", "training", "prediction"], "Stages to measure.")
-flags.DEFINE_integer("max_seq_length", 384, "S, in WordPieces.")
+flags.DEFINE_list("stages", list(STAGES), "Stages to measure.")
+flags.DEFINE_integer("train_seq_length", 384, "S of conversion and training, in WordPieces.")
+flags.DEFINE_integer("predict_seq_length", 256, "S of prediction and n-best, in WordPieces.")
 flags.DEFINE_integer("doc_stride", 128, "In WordPieces.")
 flags.DEFINE_integer("max_query_length", 64, "In WordPieces.")
 flags.DEFINE_integer("train_batch_size", 16, "Windows.")
 flags.DEFINE_integer("predict_batch_size", 8, "Windows.")
-flags.DEFINE_integer("batches", 3, "Batches a contender runs in one round, after one to warm up.")
+flags.DEFINE_integer("train_batches", 4, "Batches a contender trains on in one turn, the same ones for all.")
+flags.DEFINE_integer(
+    "predict_batches", 24, "Batches a contender predicts in one turn, the same ones for all."
+)
 flags.DEFINE_integer("rounds", 3, "Rounds; contenders take turns within each.")
-flags.DEFINE_integer("questions", 400, "Questions to use of the data file.")
+flags.DEFINE_integer("questions", 10000, "Questions to use of the data file, at most.")
 
 MINILM = {
     "vocab_size": 30522,
@@ -45,14 +51,14 @@ MINILM = {
     "type_vocab_size": 2,
 }
 
-Contender = Callable[[], int]  # does some work and returns the number of examples (windows) it did
+Contender = Callable[[], int]  # does some work and returns how many windows (n-best: questions) it did
 
 
 def timed(contender: Contender) -> float:
-    """Return examples per second of one turn."""
+    """Return the rate of one turn, a second."""
     started = time.perf_counter()
-    examples = contender()
-    return examples / (time.perf_counter() - started)
+    count = contender()
+    return count / (time.perf_counter() - started)
 
 
 def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, list[float]]:
@@ -67,29 +73,29 @@ def measure(contenders: dict[str, Contender], rounds: int) -> dict[str, list[flo
 
 
 def show(stage: str, rates: dict[str, list[float]]) -> None:
-    """Print a stage: median rate of each contender and the ratio of ours to it, with the spread."""
-    ours = next(iter(rates.values()))
+    """Print a stage: the median rate of each contender, and how many times as fast each of ours is."""
+    ours = [name for name in rates if name.startswith("bert_squad")]
     for name, values in rates.items():
-        ratios = [mine / its for mine, its in zip(ours, values, strict=True)]
-        print(
-            f"{stage:11} {name:34} {statistics.median(values):9.1f} examples/s   ours is "
-            f"{statistics.median(ratios):5.2f}x of it ({min(ratios):.2f} to {max(ratios):.2f})",
-            flush=True,
-        )
+        cells = []
+        for own in ours:
+            if name == own:
+                cells.append(f"{'—':>20}")
+                continue
+            ratios = [mine / its for mine, its in zip(rates[own], values, strict=True)]
+            cells.append(f"{statistics.median(ratios):6.2f} ({min(ratios):.2f}–{max(ratios):.2f})".rjust(20))
+        print(f"{stage:11} {name:32} {statistics.median(values):9.1f}/s {' '.join(cells)}", flush=True)
 
 
 def describe_machine() -> None:
     """Print the command, the versions and the processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
     processor = next(
-        (
-            line.split(": ")[1]
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
+        (line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor()
     )
+    words = set(next((line for line in lines if line.startswith("flags")), "").split())
+    extensions = " ".join(sorted(words & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}))
     print("command: ", " ".join(sys.argv))
-    print(f"machine:  {processor}, Python {platform.python_version()}")
+    print(f"machine:  {processor} ({extensions}), Python {platform.python_version()}")
     for package in ("tensorflow", "torch", "transformers"):
         if importlib.util.find_spec(package):
             print(f"{package}: {importlib.metadata.version(package)}")
@@ -100,19 +106,21 @@ def main(_) -> None:
     from ours import OurProgram
 
     describe_machine()
+    sizes = json.loads(Path(FLAGS.bert_config_file).read_text()) if FLAGS.bert_config_file else MINILM
     has_peers = all(importlib.util.find_spec(package) for package in ("torch", "transformers"))
     if not has_peers:
-        print("torch and transformers are not installed (`make peers`), so there is nobody to compare with.")
-    sizes = MINILM
-    if FLAGS.bert_config_file:
-        sizes = json.loads(Path(FLAGS.bert_config_file).read_text())
+        print("torch and transformers are not installed (`make peers`), so they are not compared with.")
+    print(f"\n{'stage':11} {'contender':32} {'median rate':>11} {'exact: times':>20} {'--fast: times':>20}")
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, sizes, directory)
         programs: list[Any] = [ours]
         if has_peers:
             from transformers_peer import TransformersProgram
 
-            programs.append(TransformersProgram(FLAGS, sizes, ours.examples))
+            programs.append(TransformersProgram(FLAGS, sizes, ours))
+        from legacy_peer import LegacyStandIn
+
+        programs.append(LegacyStandIn(FLAGS, ours))
         for stage in FLAGS.stages:
             contenders: dict[str, Contender] = {}
             for program in programs:

@@ -1,49 +1,56 @@
-"""Hugging Face transformers on torch as a contender of `stages.py`, used as its own example is."""
+"""Hugging Face transformers on torch as a contender of `stages.py`, used as its own question answering example is."""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from ours import MAX_ANSWER_LENGTH, N_BEST_SIZE
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+
+from bert_squad.data.batches import predict_batches
 
 
 class TransformersProgram:
     """The stages of a transformers program: fast tokenizer with overflow, padding to the batch's longest.
 
     Args:
+      flags: of `stages.py`.
       sizes: keys of a `bert_config.json`.
-      examples: the questions, as `read_squad_examples` gives them.
+      ours: an `OurProgram`, which has the questions, batches and logits.
     """
 
-    def __init__(self, flags, sizes: dict, examples: list):
+    def __init__(self, flags, sizes: dict, ours):
         self._flags = flags
+        self._ours = ours
         self._config = BertConfig(**sizes)
         self._tokenizer = BertTokenizerFast(flags.vocab_file, do_lower_case=True)
-        self._questions = [example.question_text for example in examples]
-        self._contexts = [" ".join(example.doc_tokens) for example in examples]
-        self._answers = [example.orig_answer_text for example in examples]
+        self._questions = [example.question_text for example in ours.examples]
+        self._contexts = [" ".join(example.doc_tokens) for example in ours.examples]
+        self._answers = [example.orig_answer_text for example in ours.examples]
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name: for the model both float32 and bfloat16 autocast."""
         if stage == "conversion":
             return {"transformers fast tokenizer": self._convert}
+        if stage == "nbest":
+            return {"transformers' way (stand-in)": self._nbest()}
         make = {"training": self._training, "prediction": self._prediction}[stage]
         return {"transformers float32": make(False), "transformers bfloat16 autocast": make(True)}
 
-    def _tokenize(self):
-        flags = self._flags
+    def _tokenize(self, seq_length: int):
         return self._tokenizer(
             self._questions,
             self._contexts,
             truncation="only_second",
-            max_length=flags.max_seq_length,
-            stride=max(0, flags.max_seq_length - flags.doc_stride - flags.max_query_length),
+            max_length=seq_length,
+            stride=max(0, seq_length - self._flags.doc_stride - self._flags.max_query_length),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
 
     def _convert(self) -> int:
         """Tokenize and find the answer positions, window by window."""
-        encoded = self._tokenize()
+        encoded = self._tokenize(self._flags.train_seq_length)
         for window, offsets in enumerate(encoded["offset_mapping"]):
             question = encoded["overflow_to_sample_mapping"][window]
             sequence_ids = encoded.sequence_ids(window)
@@ -59,27 +66,33 @@ class TransformersProgram:
                     last -= 1
         return len(encoded["offset_mapping"])
 
-    def _batches(self, size: int) -> list[dict[str, torch.Tensor]]:
-        encoded = self._tokenize()
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        windows = [{name: encoded[name][i] for name in names} for i in range(len(encoded["input_ids"]))]
-        count = self._flags.batches
-        return [
-            dict(self._tokenizer.pad(windows[i * size : (i + 1) * size], return_tensors="pt"))
-            for i in range(count)
-        ]
+    @staticmethod
+    def _without_padding(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        longest = int(batch["input_mask"].sum(axis=1).max())
+        names = {
+            "input_ids": "input_ids",
+            "attention_mask": "input_mask",
+            "token_type_ids": "segment_ids",
+        }
+        return {
+            theirs: torch.tensor(batch[name][:, :longest], dtype=torch.long) for theirs, name in names.items()
+        }
 
     def _training(self, autocast: bool) -> Callable[[], int]:
-        size = self._flags.train_batch_size
         model = BertForQuestionAnswering(self._config).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
-        batches = self._batches(size)
+        batches = []
+        for batch in self._ours.train_batches:
+            positions = {
+                name: torch.tensor(batch[name], dtype=torch.long)
+                for name in ("start_positions", "end_positions")
+            }
+            batches.append({**self._without_padding(batch), **positions})
 
         def turn() -> int:
             for batch in batches:
-                positions = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                    loss = model(**batch, start_positions=positions, end_positions=positions).loss
+                    loss = model(**batch).loss
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
@@ -90,12 +103,68 @@ class TransformersProgram:
 
     def _prediction(self, autocast: bool) -> Callable[[], int]:
         model = BertForQuestionAnswering(self._config).eval()
-        batches = self._batches(self._flags.predict_batch_size)
+        dataset = predict_batches(self._ours.predict_records, **self._ours.predict_arguments)
+        batches = [self._without_padding(batch) for batch in dataset.as_numpy_iterator()]
 
         def turn() -> int:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
                 for batch in batches:
                     model(**batch)
             return sum(len(batch["input_ids"]) for batch in batches)
+
+        return turn
+
+    def _nbest(self) -> Callable[[], int]:
+        """Choose answers as its example script does: pairs of the best starts and ends, texts cut out by offsets."""
+        encoded = self._tokenize(self._flags.predict_seq_length)
+        windows_of: dict[int, list[int]] = {}
+        offsets = []
+        for window, mapping in enumerate(encoded["offset_mapping"]):
+            windows_of.setdefault(encoded["overflow_to_sample_mapping"][window], []).append(window)
+            offsets.append(
+                [
+                    pair if of == 1 else None
+                    for pair, of in zip(mapping, encoded.sequence_ids(window), strict=True)
+                ]
+            )
+        rng = np.random.default_rng(1)
+        logits = rng.normal(size=(len(offsets), 2, self._flags.predict_seq_length)).astype(np.float32)
+
+        def turn() -> int:
+            for question, context in enumerate(self._contexts):
+                candidates = []
+                for window in windows_of[question]:
+                    start_logits, end_logits = logits[window]
+                    mapping = offsets[window]
+                    starts = np.argsort(start_logits)[: -N_BEST_SIZE - 1 : -1].tolist()
+                    ends = np.argsort(end_logits)[: -N_BEST_SIZE - 1 : -1].tolist()
+                    for start in starts:
+                        for end in ends:
+                            if start >= len(mapping) or end >= len(mapping):
+                                continue
+                            if mapping[start] is None or mapping[end] is None:
+                                continue
+                            if end < start or end - start + 1 > MAX_ANSWER_LENGTH:
+                                continue
+                            candidates.append(
+                                {
+                                    "offsets": (mapping[start][0], mapping[end][1]),
+                                    "score": start_logits[start] + end_logits[end],
+                                    "start_logit": start_logits[start],
+                                    "end_logit": end_logits[end],
+                                }
+                            )
+                best = sorted(candidates, key=lambda candidate: candidate["score"], reverse=True)[
+                    :N_BEST_SIZE
+                ]
+                for candidate in best:
+                    begin, finish = candidate.pop("offsets")
+                    candidate["text"] = context[begin:finish]
+                scores = np.array([candidate.pop("score") for candidate in best])
+                if len(scores):
+                    weights = np.exp(scores - scores.max())
+                    for candidate, probability in zip(best, weights / weights.sum(), strict=True):
+                        candidate["probability"] = probability
+            return len(self._contexts)
 
         return turn

@@ -2,9 +2,9 @@ import itertools
 from types import SimpleNamespace
 
 import numpy as np
-from answers import nested_loops
 from hypothesis import given
 from hypothesis import strategies as st
+from legacy_standin import nbest as nested_loops
 
 from bert_squad.answers.candidates import PrelimPrediction, best_indexes, ranked_candidates
 

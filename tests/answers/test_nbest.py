@@ -7,10 +7,10 @@ import weakref
 import numpy as np
 import pytest
 from absl import logging
-from answers import nested_loops
 from answers.nbest_goldens import CASES, CRASHED, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from legacy_standin import nbest as nested_loops
 
 from bert_squad.answers import nbest
 from bert_squad.answers.candidates import NOWHERE

@@ -13,6 +13,7 @@ Candidate = namedtuple("Candidate", "feature start end start_logit end_logit")
 
 
 def best_indexes(logits, count):
+    """The indexes of the largest logits, by a stable descending sort."""
     return sorted(range(len(logits)), key=lambda index: logits[index], reverse=True)[:count]
 
 
@@ -33,6 +34,7 @@ def candidates_of(features, logits, n_best_size, max_answer_length):
 
 
 def total(candidate):
+    """The score by which candidates are ranked."""
     return candidate.start_logit + candidate.end_logit
 
 
@@ -56,7 +58,7 @@ def answer(example, features, result_of, options):
                 score_null = start_logits[0] + end_logits[0]
                 null = Candidate(number, 0, 0, start_logits[0], end_logits[0])
         candidates.append(null)
-    entries = {}
+    entries: dict[str, Candidate] = {}
     for candidate in sorted(candidates, key=total, reverse=True):
         if len(entries) == options["n_best_size"]:
             break

@@ -1,0 +1,1 @@
+"""The legacy program's way of converting and of choosing answers, plainly written, to measure against."""

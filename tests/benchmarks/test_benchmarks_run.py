@@ -1,0 +1,59 @@
+"""Smoke tests: each benchmark starts, finishes and prints its lines, at tiny sizes. No time is asserted."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+from golden_files import golden
+from program import run_program
+
+FOLDER = "model/legacy_run/v1"
+
+
+@pytest.fixture
+def tiny_flags():
+    folder = golden(f"{FOLDER}/train.json").parent
+    return [f"--vocab_file={folder / 'vocab.txt'}", f"--bert_config_file={folder / 'bert_config.json'}"]
+
+
+def test_stages(tiny_flags, tmp_path):
+    done = run_program(
+        f"--data_file={golden(f'{FOLDER}/train.json')}",
+        *tiny_flags,
+        "--train_seq_length=64",
+        "--predict_seq_length=48",
+        "--doc_stride=24",
+        "--max_query_length=16",
+        "--train_batch_size=2",
+        "--predict_batch_size=2",
+        "--train_batches=1",
+        "--predict_batches=2",
+        "--rounds=1",
+        "--questions=12",
+        program="benchmarks/stages.py",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    for stage in ("conversion", "training", "prediction"):
+        assert re.search(rf"^{stage} +bert_squad +\d+\.\d/s", done.stdout, re.MULTILINE), lines
+        assert re.search(rf"^{stage} +bert_squad --fast +\d+\.\d/s", done.stdout, re.MULTILINE), lines
+    for stage in ("conversion", "nbest"):
+        assert re.search(rf"^{stage} +legacy way \(stand-in\) +\d+\.\d/s", done.stdout, re.MULTILINE), lines
+    assert ("transformers float32" in done.stdout) == bool(importlib.util.find_spec("torch"))
+
+
+def test_program(tmp_path):
+    data = {"data": [{"paragraphs": [{"context": "one two", "qas": [{"id": "a", "question": "two?"}]}]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    done = run_program(
+        f"--data_file={tmp_path / 'data.json'}",
+        f"--vocab_file={golden(f'{FOLDER}/vocab.txt')}",
+        "--copies=2",
+        "--starts=1",
+        program="benchmarks/program.py",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"^prediction --fast +2 questions: peak +\d{3,} MB$", done.stdout, re.MULTILINE), (
+        done.stdout
+    )

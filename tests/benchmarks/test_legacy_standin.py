@@ -1,0 +1,48 @@
+"""What benchmarks measure against does what the legacy program did (its n-best: tests/answers/test_nbest.py)."""
+
+import gzip
+
+import pytest
+import tensorflow as tf
+from golden_files import data_file, golden, golden_cases, golden_input, read_json, read_json_lines
+from legacy_standin.conversion import Tokenizer, write_features
+
+from bert_squad.data.examples import read_squad_examples, shuffle_examples
+from bert_squad.data.records import read_records
+
+VOCABULARIES = {"uncased": ("vocab-uncased.txt", True), "cased": ("vocab-multilingual-cased.txt", False)}
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_tokenization(name):
+    vocab, do_lower_case = VOCABULARIES[name]
+    tokenizer = Tokenizer(str(data_file(vocab)), do_lower_case)
+    for line in read_json_lines(golden(f"tokenization/{name}.jsonl")):
+        assert tokenizer.tokenize(line["text"]) == line["tokens"], line["text"]
+
+
+def values_of(record):
+    return {
+        key: list(feature.int64_list.value)
+        for key, feature in tf.train.Example.FromString(record).features.feature.items()
+    }
+
+
+@pytest.mark.parametrize("case", [case for case in golden_cases("features") if case.startswith("tiny-")])
+def test_records(case, tmp_path):
+    flags = read_json(golden(f"features/{case}/flags.json"))
+    examples = read_squad_examples(
+        str(golden_input(flags["dataset"])),
+        flags["is_training"],
+        version_2_with_negative=flags["version_2_with_negative"],
+    )
+    if flags["shuffle_seed"]:
+        shuffle_examples(examples)
+    tokenizer = Tokenizer(str(golden_input(flags["vocab"])), flags["do_lower_case"])
+    sizes = [flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length", "is_training")]
+    write_features(str(tmp_path / "records"), examples, tokenizer, *sizes)
+    legacy = tmp_path / "legacy"
+    name = "train" if flags["is_training"] else "eval"
+    legacy.write_bytes(gzip.decompress(golden(f"features/{case}/{name}.tf_record.gz").read_bytes()))
+    ours, theirs = (list(map(values_of, read_records(str(path)))) for path in (tmp_path / "records", legacy))
+    assert ours == theirs

@@ -1,0 +1,139 @@
+"""--fast, --dtype, --pad_to and --jit_compile as a user gives them."""
+
+import json
+import re
+import shutil
+
+import pytest
+from golden_files import golden
+from program import run_program
+
+from bert_squad import speed
+from bert_squad.config import SquadConfig
+from bert_squad.speed import Speed, cpu_has_bfloat16, speed_of
+
+FOLDER = golden("model/legacy_run/v2/vocab.txt").parent
+MODEL = [f"--vocab_file={FOLDER / 'vocab.txt'}", f"--bert_config_file={FOLDER / 'bert_config.json'}"]
+LENGTHS = ["--max_seq_length=64", "--doc_stride=24", "--max_query_length=16", "--version_2_with_negative"]
+
+
+def predict(output_dir, *flags):
+    done = run_program(
+        *MODEL,
+        *LENGTHS,
+        f"--init_checkpoint={FOLDER / 'output/model.ckpt-33'}",
+        "--do_predict",
+        f"--predict_file={FOLDER / 'dev.json'}",
+        f"--output_dir={output_dir}",
+        *flags,
+    )
+    assert done.returncode == 0, done.stderr
+    return done, json.loads((output_dir / "predictions.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("flags", "changed"),
+    [
+        (["--jit_compile"], 0),
+        (["--pad_to=batch", "--predict_batch_size=3"], 0),
+        (["--dtype=bfloat16"], 3),
+        (["--dtype=float16", "--jit_compile"], 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_answers_stay(flags, changed, tmp_path):
+    """Of 22 answers of a model that is hardly trained, so many may change at most."""
+    legacy = json.loads((FOLDER / "predict_only/predictions.json").read_text())
+    _, predictions = predict(tmp_path, *flags)
+    assert list(predictions) == list(legacy)
+    assert sum(predictions[qas_id] != legacy[qas_id] for qas_id in legacy) <= changed
+
+
+def test_fast_says_what_it_chose_and_a_flag_beats_it(tmp_path):
+    done, _ = predict(tmp_path, "--fast", "--dtype=float32", "--verbosity=0")
+    chosen = re.search(
+        r"--fast on .+: --dtype=float32 --pad_to=(max|batch) --(no)?jit_compile, \d+ processes", done.stderr
+    )
+    assert chosen, done.stderr
+
+
+def test_training_fast_and_going_on_exactly(tmp_path):
+    """Checkpoints hold float32 weights whatever the type, so that a run may be continued in another."""
+    for name in ("train.json", "dev.json"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    flags = [
+        *MODEL,
+        *LENGTHS,
+        "--do_train",
+        "--train_file=train.json",
+        "--output_dir=output",
+        "--train_batch_size=4",
+    ]
+    done = run_program(*flags, "--num_train_epochs=1", "--fast", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_program(*flags, "--num_train_epochs=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Continuing from" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--dtype=float64", "--dtype must be one of float32, bfloat16, float16, not 'float64'."),
+        ("--pad_to=longest", "--pad_to must be one of max, batch, not 'longest'."),
+    ],
+)
+def test_other_values_are_refused(flag, message, tmp_path):
+    done = run_program(
+        *MODEL,
+        *LENGTHS,
+        f"--output_dir={tmp_path / 'out'}",
+        "--do_predict",
+        f"--predict_file={FOLDER / 'dev.json'}",
+        flag,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def config(**options):
+    return SquadConfig(bert_config_file="", vocab_file="", output_dir="", **options)
+
+
+def test_the_default_is_exact():
+    assert speed_of(config()) == Speed("float32", "max", False, 1)
+
+
+def test_flags_alone():
+    chosen = speed_of(config(dtype="float16", jit_compile=True))
+    assert chosen == Speed("float16", "max", True, 1)
+
+
+@pytest.mark.parametrize(("has_bfloat16", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_fast_on_cpus(has_bfloat16, dtype, monkeypatch):
+    monkeypatch.setattr(speed, "cpu_has_bfloat16", lambda: has_bfloat16)
+    chosen = speed_of(config(fast=True))
+    assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "batch", False)
+    assert chosen.processes >= 1
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), "float16"), ((9, 0), "bfloat16")])
+def test_fast_on_gpus(capability, dtype, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    details = {"device_name": "Test", "compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    chosen = speed_of(config(fast=True))
+    assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "max", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"), [("fpu avx512f", False), ("fpu avx512_bf16", True), ("amx_bf16 fpu", True)]
+)
+def test_bfloat16_instructions_are_looked_for(flags, has, tmp_path):
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+    assert cpu_has_bfloat16(str(tmp_path / "cpuinfo")) is has
+    assert cpu_has_bfloat16(str(tmp_path / "absent")) is False

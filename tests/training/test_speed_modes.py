@@ -1,0 +1,111 @@
+"""Training in other types, compiled, and without padding: close to the exact run, and exact where it claims to be."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_models import TINY, VOCABULARY, tiny_model
+
+from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.training import loop
+from bert_squad.training.loop import make_train_step
+from bert_squad.training.optimizer import AdamWeightDecay
+
+LENGTHS = [16, 5, 9, 12]
+SCHEDULE = {"learning_rate": 1e-3, "num_train_steps": 10, "num_warmup_steps": 0, "seed": 3}
+
+
+def batch(positions=((3, 1, 7, 5), (5, 4, 8, 5))):
+    rng = np.random.default_rng(0)
+    mask = (np.arange(16) < np.array(LENGTHS)[:, None]).astype(np.int32)
+    return {
+        "input_ids": tf.constant(rng.integers(1, len(VOCABULARY), mask.shape).astype(np.int32) * mask),
+        "input_mask": tf.constant(mask),
+        "segment_ids": tf.constant(mask * (np.arange(16) > 2)),
+        "start_positions": tf.constant(positions[0]),
+        "end_positions": tf.constant(positions[1]),
+    }
+
+
+def trained(steps=3, step_options=None, **model_options):
+    """Return the losses of some steps, the norms, and the weights after them."""
+    model = BertForSquad(TINY, **model_options)
+    model.set_weights(tiny_model(2).get_weights())
+    variables = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
+    step = make_train_step(model, AdamWeightDecay(variables), **SCHEDULE, **(step_options or {}))
+    outputs = [[float(value) for value in step(tf.constant(number), batch())] for number in range(steps)]
+    losses, _, norms = zip(*outputs, strict=True)
+    return losses, norms, np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return trained()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_other_types_are_close(exact, dtype):
+    losses, norms, weights = trained(step_options={"scales_loss": dtype == "float16"}, compute_dtype=dtype)
+    assert losses != exact[0]
+    np.testing.assert_allclose(losses, exact[0], rtol=0.02)
+    np.testing.assert_allclose(norms, exact[1], rtol=0.05)
+    # Adam's first steps have the size of the learning rate, whatever the gradient's: only its sign is to agree.
+    moved = np.abs(weights - exact[2]) > 2e-3
+    assert moved.mean() < 0.01
+
+
+def test_a_compiled_step_is_the_same_but_for_rounding(exact):
+    losses, norms, weights = trained(step_options={"jit_compile": True})
+    np.testing.assert_allclose(losses, exact[0], rtol=1e-5)
+    np.testing.assert_allclose(norms, exact[1], rtol=1e-4)
+    assert (np.abs(weights - exact[2]) > 1e-4).mean() < 0.01
+
+
+def test_without_padding_the_loss_is_that_of_the_real_positions():
+    losses, _, _ = trained(steps=1, leave_out_padding=True)
+    model = tiny_model(2)
+    of_batch = batch()
+    start_logits, end_logits = (logits.numpy() for logits in model(of_batch))
+    log_likelihood = 0.0
+    for row, length in enumerate(LENGTHS):
+        for logits, positions in ((start_logits, "start_positions"), (end_logits, "end_positions")):
+            real = logits[row, :length].astype(float)
+            log_likelihood += real[of_batch[positions][row]] - np.log(np.exp(real).sum())
+    assert losses[0] == pytest.approx(-log_likelihood / 2 / len(LENGTHS), rel=1e-5)
+
+
+def test_loss_scaling_changes_nothing_but_rounding(exact):
+    losses, norms, weights = trained(step_options={"scales_loss": True})
+    np.testing.assert_allclose(losses, exact[0], rtol=1e-5)
+    np.testing.assert_allclose(norms, exact[1], rtol=1e-4)
+    assert (np.abs(weights - exact[2]) > 1e-4).mean() < 0.01
+
+
+@pytest.mark.parametrize(("largest", "wanted"), [(2.0**20, 0), (2.0**12, 1), (2.0**6, 2), (2.0, 3)])
+def test_the_first_scale_that_does_not_overflow_is_taken(largest, wanted, monkeypatch):
+    """Gradients overflow where a type that ends at `largest` would; the step is then done with a smaller scale."""
+    tried = []
+
+    def overflowing(gradient, divisor):
+        tried.append(divisor)
+        values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+        return tf.where(divisor > largest, float("inf"), values / divisor) if values is gradient else gradient
+
+    monkeypatch.setattr(loop, "_divided", overflowing)
+    losses, norms, weights = trained(steps=1, step_options={"scales_loss": True})
+    assert all(map(math.isfinite, (*losses, *norms)))
+    assert np.isfinite(weights).all()
+    assert loop.LOSS_SCALES[wanted] <= largest
+    assert wanted == 0 or loop.LOSS_SCALES[wanted - 1] > largest
+    assert (weights != np.concatenate([np.ravel(w) for w in tiny_model(2).get_weights()])).any()
+
+
+def test_when_all_scales_overflow_nothing_is_updated(monkeypatch):
+    monkeypatch.setattr(loop, "_divided", lambda gradient, divisor: tf.zeros([]) + float("nan"))
+    _, norms, weights = trained(steps=1, step_options={"scales_loss": True})
+    assert not math.isfinite(norms[0])
+    np.testing.assert_array_equal(
+        weights, np.concatenate([np.ravel(weight) for weight in tiny_model(2).get_weights()])
+    )
