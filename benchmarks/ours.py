@@ -38,15 +38,15 @@ class OurProgram:
     def __init__(self, flags, sizes: dict, directory: str):
         self._flags = flags
         self._directory = Path(directory)
-        self._config = BertConfig.from_dict(sizes)
+        self.bert_config = BertConfig.from_dict(sizes)
         self.examples = read_squad_examples(flags.data_file, is_training=True)[: flags.questions]
         shuffle_examples(self.examples)  # as before training: neighbours differ in length
         fast = SquadConfig(bert_config_file="", vocab_file="", output_dir="", fast=True)
-        self._speeds = {"bert_squad": Speed(), "bert_squad --fast": speed_of(fast)}
+        self.speeds = {"bert_squad": Speed(), "bert_squad --fast": speed_of(fast)}
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name."""
-        speeds = self._speeds if stage != "nbest" else {"bert_squad": Speed()}  # one way there
+        speeds = self.speeds if stage != "nbest" else {"bert_squad": Speed()}  # one way there
         return {name: getattr(self, f"_{stage}")(speed) for name, speed in speeds.items()}
 
     def _lengths(self, seq_length: int) -> tuple[int, int, int]:
@@ -94,6 +94,10 @@ class OurProgram:
         flags = self._flags
         return {"max_seq_length": flags.predict_seq_length, "batch_size": flags.predict_batch_size}
 
+    def predict_batches(self) -> list[dict[str, np.ndarray]]:
+        """The batches of a turn of prediction, padded to S."""
+        return list(predict_batches(self.predict_records, **self.predict_arguments).as_numpy_iterator())
+
     @functools.cached_property
     def features(self) -> list[InputFeatures]:
         """The features whose n-best is looked for."""
@@ -116,7 +120,7 @@ class OurProgram:
         return lambda: self._write("conversion.tf_record", seq_length, True, speed.processes)
 
     def _model(self, speed: Speed) -> BertForSquad:
-        return BertForSquad(self._config, speed.dtype, leave_out_padding=speed.pad_to == "batch")
+        return BertForSquad(self.bert_config, speed.dtype, leave_out_padding=speed.pad_to == "batch")
 
     def _training(self, speed: Speed):
         model = self._model(speed)

@@ -86,6 +86,11 @@ def show(stage: str, rates: dict[str, list[float]]) -> None:
         print(f"{stage:11} {name:32} {statistics.median(values):9.1f}/s {' '.join(cells)}", flush=True)
 
 
+def model_sizes() -> dict:
+    """Return the keys and values of the `bert_config.json` to measure."""
+    return json.loads(Path(FLAGS.bert_config_file).read_text()) if FLAGS.bert_config_file else MINILM
+
+
 def describe_machine() -> None:
     """Print the command, the versions and the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -106,7 +111,7 @@ def main(_) -> None:
     from ours import OurProgram
 
     describe_machine()
-    sizes = json.loads(Path(FLAGS.bert_config_file).read_text()) if FLAGS.bert_config_file else MINILM
+    sizes = model_sizes()
     has_peers = all(importlib.util.find_spec(package) for package in ("torch", "transformers"))
     if not has_peers:
         print("torch and transformers are not installed (`make peers`), so they are not compared with.")

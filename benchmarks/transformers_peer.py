@@ -7,8 +7,6 @@ import torch
 from ours import MAX_ANSWER_LENGTH, N_BEST_SIZE
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
 
-from bert_squad.data.batches import predict_batches
-
 
 class TransformersProgram:
     """The stages of a transformers program: fast tokenizer with overflow, padding to the batch's longest.
@@ -103,8 +101,7 @@ class TransformersProgram:
 
     def _prediction(self, autocast: bool) -> Callable[[], int]:
         model = BertForQuestionAnswering(self._config).eval()
-        dataset = predict_batches(self._ours.predict_records, **self._ours.predict_arguments)
-        batches = [self._without_padding(batch) for batch in dataset.as_numpy_iterator()]
+        batches = list(map(self._without_padding, self._ours.predict_batches()))
 
         def turn() -> int:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):

@@ -9,30 +9,32 @@ from golden_files import golden
 from program import run_program
 
 FOLDER = "model/legacy_run/v1"
+SIZES = [
+    "--train_seq_length=64",
+    "--predict_seq_length=48",
+    "--doc_stride=24",
+    "--max_query_length=16",
+    "--train_batch_size=2",
+    "--predict_batch_size=2",
+    "--train_batches=1",
+    "--predict_batches=2",
+    "--rounds=1",
+    "--questions=12",
+]
 
 
 @pytest.fixture
 def tiny_flags():
     folder = golden(f"{FOLDER}/train.json").parent
-    return [f"--vocab_file={folder / 'vocab.txt'}", f"--bert_config_file={folder / 'bert_config.json'}"]
+    return [
+        f"--data_file={folder / 'train.json'}",
+        f"--vocab_file={folder / 'vocab.txt'}",
+        f"--bert_config_file={folder / 'bert_config.json'}",
+    ]
 
 
-def test_stages(tiny_flags, tmp_path):
-    done = run_program(
-        f"--data_file={golden(f'{FOLDER}/train.json')}",
-        *tiny_flags,
-        "--train_seq_length=64",
-        "--predict_seq_length=48",
-        "--doc_stride=24",
-        "--max_query_length=16",
-        "--train_batch_size=2",
-        "--predict_batch_size=2",
-        "--train_batches=1",
-        "--predict_batches=2",
-        "--rounds=1",
-        "--questions=12",
-        program="benchmarks/stages.py",
-    )
+def test_stages(tiny_flags):
+    done = run_program(*tiny_flags, *SIZES, program="benchmarks/stages.py")
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split("  ")[0] for line in done.stdout.splitlines()]
     for stage in ("conversion", "training", "prediction"):
@@ -57,3 +59,14 @@ def test_program(tmp_path):
     assert re.search(r"^prediction --fast +2 questions: peak +\d{3,} MB$", done.stdout, re.MULTILINE), (
         done.stdout
     )
+
+
+def test_operations(tiny_flags):
+    done = run_program(*tiny_flags, *SIZES, program="benchmarks/operations.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("bert_squad", "bert_squad --fast"):
+        for stage in ("training", "prediction"):
+            assert re.search(
+                rf"^{name}, {stage}: \d+ ms a batch; the floor is \d+$", done.stdout, re.MULTILINE
+            )
+    assert "MatMul" in done.stdout
