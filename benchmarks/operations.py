@@ -2,12 +2,11 @@
 
     python benchmarks/operations.py --data_file=xquad.en.json --vocab_file=vocab.txt
 
-The floor is what the matrix products alone would take at the rate of a large one, including those of the padding that
-a mode computes. Operations run one at a time here, so that their times add up; what XLA compiled is what is left.
+The floor is what the matrix products alone would take at the rate of a large one, padding included where a mode
+computes it. Operations run one at a time here, so that their times add up; what XLA compiled is what is left.
 """
 
 import collections
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ import stages  # its flags are ours too
 import tensorflow as tf
 from absl import app
 from ours import OurProgram
+
+from bert_squad.model.packing import GROUPS
 
 FLAGS = stages.FLAGS
 SHOWN = 9  # operations
@@ -97,7 +98,8 @@ def main(_) -> None:
                     batches, size, passes = ours.train_batches, FLAGS.train_seq_length, 3
                     lengths = [batch["input_mask"].sum(axis=1) for batch in batches]
                     floor = sum(
-                        products(config, of, len(of) // 4 or 1, is_packed, size, passes) for of in lengths
+                        products(config, of, len(of) // GROUPS or 1, is_packed, size, passes)
+                        for of in lengths
                     )
                     count = len(batches)
                 else:
@@ -116,5 +118,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     app.run(main)

@@ -18,6 +18,7 @@ from bert_squad.data.parallel import write_features_in_processes
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.pipeline import WORTH_PROCESSES
 from bert_squad.speed import Speed, speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step
@@ -57,11 +58,9 @@ class OurProgram:
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         path = str(self._directory / name)
         arguments = (path, self.examples, tokenizer, *self._lengths(seq_length), is_training)
-        return (
-            write_features(*arguments)
-            if processes == 1
-            else write_features_in_processes(*arguments, processes)
-        )
+        if processes == 1 or len(self.examples) < WORTH_PROCESSES:
+            return write_features(*arguments)
+        return write_features_in_processes(*arguments, processes)
 
     @functools.cached_property
     def train_batches(self) -> list[dict[str, np.ndarray]]:
@@ -132,6 +131,7 @@ class OurProgram:
             num_train_steps=1000,
             num_warmup_steps=100,
             seed=1,
+            scales_loss=speed.dtype == "float16",
             jit_compile=speed.jit_compile,
         )
         batches = [

@@ -3,7 +3,7 @@
     python benchmarks/program.py --data_file=xquad.en.json --vocab_file=vocab.txt
 
 The program is started as a user starts it. For memory a small model answers the questions of the data file once, then
-as many copies of them as --copies says; the peak is that of the whole process, TensorFlow included.
+as many copies of them as --copies says; the peak is that of the main process, TensorFlow included.
 """
 
 import json
@@ -33,8 +33,8 @@ SMALL = {
 }
 
 
-def run(*arguments: str) -> tuple[float, float]:
-    """Run the program; return seconds and its peak memory in MB."""
+def run(*arguments: str, exit_code: int = 0) -> tuple[float, float]:
+    """Run the program, which is to end with `exit_code`; return seconds and its peak memory in MB."""
     started = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -43,7 +43,9 @@ def run(*arguments: str) -> tuple[float, float]:
         stderr=subprocess.DEVNULL,
         env=environment,
     )
-    _, _, usage = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != exit_code:
+        raise SystemExit(f"run_squad.py {' '.join(arguments)} failed; run it by hand to see why.")
     return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
@@ -63,8 +65,8 @@ def copied(data: dict, copies: int) -> dict:
 def main(_) -> None:
     """Measure and print."""
     print("command: ", " ".join(sys.argv))
-    for name, arguments in (("--help", ["--help"]), ("a flag error", ["--do_trian"])):
-        seconds = [run(*arguments)[0] for _ in range(FLAGS.starts)]
+    for name, flag, exit_code in (("--help", "--help", 0), ("a flag error", "--do_trian", 1)):
+        seconds = [run(flag, exit_code=exit_code)[0] for _ in range(FLAGS.starts)]
         print(f"{name:14} {statistics.median(seconds):5.2f} s ({min(seconds):.2f}–{max(seconds):.2f})")
     data = json.loads(Path(FLAGS.data_file).read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as directory:

@@ -49,7 +49,8 @@ def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str,
     """Do what a command line says; files go to `config.output_dir` under the legacy names.
 
     Args:
-      config: the run.
+      config: the run. With `config.fast` and many questions, processes are started, so that a script that calls this
+        needs its `if __name__ == "__main__":`.
       bert_config: the model; read from `config.bert_config_file` when None.
 
     Returns:
@@ -71,13 +72,13 @@ class _Run:
         self.bert_config = bert_config
         config.validate(bert_config)
         config.check_input_files()
+        self.speed = speed_of(config)
         self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
         config.validate_vocabulary(self.bert_config, max(self.tokenizer.vocab.values()) + 1)
         if config.init_checkpoint:
             check_loadable(config.init_checkpoint)
         files.make_directory(config.output_dir)
         directory.remove_unfinished(config.output_dir)
-        self.speed = speed_of(config)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
             self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
@@ -285,7 +286,8 @@ class _Run:
             config.max_query_length,
             is_training,
         )
-        if self.speed.processes == 1 or len(examples) < WORTH_PROCESSES:
+        # The debug level shows features as they are made, here.
+        if self.speed.processes == 1 or len(examples) < WORTH_PROCESSES or logging.level_debug():
             return write_features(*arguments)
         return write_features_in_processes(*arguments, self.speed.processes)
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from absl import logging
 
 from bert_squad.config import SquadConfig
+from bert_squad.errors import ConfigError
+
+_MOST_PROCESSES = 8  # one process writes, and cannot keep up with more
 
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """The choices that make a run fast; the defaults are exact.
+    """The choices that make a run fast. The defaults are exact; `processes` changes no numbers either.
 
     Attributes:
       dtype: type of matrix products: "float32", "bfloat16" or "float16".
@@ -31,16 +34,29 @@ def speed_of(config: SquadConfig) -> Speed:
     """Return what a run's flags say; with `config.fast`, fill in what they leave open, and log it.
 
     TensorFlow is loaded to look for a GPU, but only with `config.fast`.
+
+    Raises:
+      ConfigError: for choices that do not go together.
     """
     said = {
         name: getattr(config, name)
         for name in ("dtype", "pad_to", "jit_compile")
         if getattr(config, name) is not None
     }
+    if config.fast:
+        device, best = _best_on_this_device()
+        if said.get("jit_compile"):
+            best = dataclasses.replace(best, pad_to="max")
+        speed = dataclasses.replace(best, **said)
+    else:
+        speed = Speed(**said)
+    if speed.jit_compile and speed.pad_to == "batch":
+        raise ConfigError(
+            "--jit_compile compiles a step for each length of a batch, so it does not go with --pad_to=batch; leave "
+            "one of them out."
+        )
     if not config.fast:
-        return Speed(**said)
-    device, best = _best_on_this_device()
-    speed = dataclasses.replace(best, **said)
+        return speed
     logging.info(
         "--fast on %s: --dtype=%s --pad_to=%s --%sjit_compile, %d processes convert the questions.",
         device,
@@ -57,6 +73,7 @@ def _best_on_this_device() -> tuple[str, Speed]:
     import tensorflow as tf
 
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(processes, _MOST_PROCESSES)
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])

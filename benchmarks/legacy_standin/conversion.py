@@ -109,7 +109,11 @@ def _has_max_context(spans, number, position):
 
 
 def convert(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training):
-    """Yield the features of examples as dictionaries with the keys of the records, and what n-best needs."""
+    """Yield the features of examples as dictionaries with the keys of the records.
+
+    What only n-best needs, which word a piece belongs to and where it has most context, is worked out and left
+    behind: the legacy program did so for each feature.
+    """
     unique_id = 1000000000
     for example in examples:
         query = tokenizer.tokenize(example.question_text)[:max_query_length]

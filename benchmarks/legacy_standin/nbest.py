@@ -1,7 +1,7 @@
 """Answers as LEGACY.md describes them, with plain nested loops over Python lists: the reference for the fast code.
 
-Written from that page, not from `bert_squad.answers`, with which it shares no code; `get_final_text` has goldens of
-its own. Verified against the goldens by test_nbest.py.
+Written from that page, not from `bert_squad.answers`, with which it shares no code but `get_final_text`,
+which has goldens of its own and is faster than the legacy one. Verified against the goldens by test_nbest.py.
 """
 
 import math

@@ -18,7 +18,7 @@ def make_predictor(model, *, jit_compile: bool = False) -> Callable[[Iterable[Ba
 
     Returns:
       A function of batches (from `predict_batches`; each may have its own size) that yields one `RawResult` a
-      feature, in order: `unique_id` int, logits float32 arrays [S].
+      feature, in the order of the batches: `unique_id` int, logits float32 arrays [S].
 
     Source: the prediction loop of the legacy `run_squad.main`.
     """

@@ -62,7 +62,7 @@ def predict_batches(path: str, *, max_seq_length: int, batch_size: int) -> tf.da
     return batches.prefetch(2)
 
 
-BATCHES_SORTED_TOGETHER = 64
+WINDOWS_SORTED_TOGETHER = 512
 LENGTHS_ROUNDED_TO = 16  # few shapes are quicker than the last bit of padding left out
 
 
@@ -77,12 +77,11 @@ def predict_batches_by_length(
       batch_size: B, in features.
 
     Returns:
-      Batches like those of `predict_batches`, but no longer than their longest window, rounded up. So many windows
-      as `BATCHES_SORTED_TOGETHER` batches hold are sorted at a time; between these the order is that of the file.
+      Batches like those of `predict_batches`, but no longer than their longest window, rounded up. Some
+      `WINDOWS_SORTED_TOGETHER` windows are sorted at a time; between these the order is that of the file.
     """
-    chunks = predict_batches(
-        path, max_seq_length=max_seq_length, batch_size=batch_size * BATCHES_SORTED_TOGETHER
-    )
+    chunk_size = batch_size * max(1, WINDOWS_SORTED_TOGETHER // batch_size)
+    chunks = predict_batches(path, max_seq_length=max_seq_length, batch_size=chunk_size)
     for chunk in chunks.as_numpy_iterator():
         lengths = chunk["input_mask"].sum(axis=1)
         order = np.argsort(lengths, kind="stable")

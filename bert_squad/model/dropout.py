@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from bert_squad.model.fusion import has_gpu
+
 
 def dropout(x: tf.Tensor, rate: float, key: tf.Tensor) -> tf.Tensor:
     """Set a share of the elements to zero and scale the others up, as `tf.nn.dropout` does.
@@ -26,7 +28,8 @@ def keep_mask(shape: tf.Tensor, rate: float, key: tf.Tensor) -> tf.Tensor:
     """Draw the elements that stay.
 
     The random bits of an element are a hash of its position and the key. Unlike the numbers of a generator they
-    need no memory: a compiler computes them where they are used, in the backward pass a second time.
+    need no memory: a compiler computes them where they are used, in the backward pass a second time. On a GPU, where
+    nothing is compiled unless asked for, a generator draws them.
 
     Args:
       shape: int32 [rank].
@@ -36,8 +39,13 @@ def keep_mask(shape: tf.Tensor, rate: float, key: tf.Tensor) -> tf.Tensor:
     Returns:
       bool tensor of that shape.
     """
-    position = tf.reshape(tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32), shape)
-    return _mixed(_mixed(position + key[0]) ^ key[1]) >= tf.constant(round(rate * 2**32), tf.uint32)
+    if has_gpu():
+        seed = tf.bitcast(key, tf.int32)
+        bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32)
+    else:
+        position = tf.reshape(tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32), shape)
+        bits = _mixed(_mixed(position + key[0]) ^ key[1])
+    return bits >= tf.constant(round(rate * 2**32), tf.uint32)
 
 
 def _mixed(word: tf.Tensor) -> tf.Tensor:
@@ -60,6 +68,9 @@ def site_seed(seed: tf.Tensor, site: int) -> tf.Tensor:
     Args:
       seed: int32 [2].
       site: number of the place; different places get independent masks.
+
+    Returns:
+      int32 [2].
     """
     return tf.random.experimental.stateless_fold_in(seed, site)
 

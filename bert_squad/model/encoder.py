@@ -4,9 +4,10 @@ Weights exist as soon as a layer is made, so that a checkpoint can be loaded int
 called. Shapes: B batch, S sequence, R rows (the B*S positions, or fewer when padding is left out), H hidden,
 N heads, D head size, I intermediate.
 
-Matrix products are done in the type of the model, float32 by default. What stands between them is done in float32,
-as are the sums that run through all layers. In training it is compiled (`model.fusion`); in prediction it is left to
-TensorFlow, because exported models must run where there is no compiler.
+Matrix products, attention scores and their softmax are done in the type of the model, float32 by default; the sums that
+run through all layers and their normalisation always in float32. In training what stands between matrix products is
+compiled (`model.fusion`), and biases and activations are float32 too; in prediction it is left to TensorFlow, because
+exported models must run where there is no compiler.
 
 Source: `modeling.BertModel`; Devlin et al. 2019, Vaswani et al. 2017.
 """
@@ -39,12 +40,16 @@ def activation_function(name: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
 
     Source: `modeling.get_activation`; "gelu" is the tanh approximation there.
     """
-    return {
-        "gelu": lambda x: tf.nn.gelu(x, approximate=True),
-        "relu": tf.nn.relu,
-        "tanh": tf.tanh,
-        "linear": tf.identity,
-    }[(name or "linear").lower()]
+    return _ACTIVATIONS[(name or "linear").lower()]
+
+
+# The same object each time, by which compiled functions are found again.
+_ACTIVATIONS = {
+    "gelu": functools.partial(tf.nn.gelu, approximate=True),
+    "relu": tf.nn.relu,
+    "tanh": tf.tanh,
+    "linear": tf.identity,
+}
 
 
 def initializer(config: BertConfig) -> tf_keras.initializers.Initializer:
@@ -88,7 +93,12 @@ def _norm_and_drop(rate: float, summed, gamma, beta, key):
 def _drop_add_and_norm(rate: float, x, bias, residual, gamma, beta, key):
     dropped = dropout(tf.cast(x, tf.float32) + bias, rate, key)
     normed = layer_norm(dropped + residual, gamma, beta)
-    return normed, tf.cast(normed, x.dtype)
+    return normed if x.dtype == tf.float32 else (normed, tf.cast(normed, x.dtype))
+
+
+def _wide_and_narrow(normed):
+    """Return what `_drop_add_and_norm` returns as a pair: for the sums, and for the next matrix product."""
+    return normed if isinstance(normed, tuple) else (normed, normed)
 
 
 def _add_and_activate(activation: Callable, x, bias):
@@ -218,21 +228,34 @@ class TransformerLayer(tf_keras.layers.Layer):
     def call(
         self,
         rows: tf.Tensor,
+        narrow: tf.Tensor,
         packing: Padded | Packed,
         score_biases: Sequence[tf.Tensor],
         dropout_seed: tf.Tensor | None = None,
-    ):
-        """Transform float32 [R, H] to float32 [R, H]; other arguments as in `SelfAttention.call`."""
-        narrow = tf.cast(rows, score_biases[0].dtype)
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Transform rows.
+
+        Args:
+          rows: float32 [R, H].
+          narrow: the same in the type of the model.
+          packing: as in `SelfAttention.call`, like the next two.
+          score_biases: see there.
+          dropout_seed: see there.
+
+        Returns:
+          The output in both types.
+        """
         if dropout_seed is None:
             attended = dense(self.attention(narrow, packing, score_biases), self.attention_output)
             attended = self._add_and_norm(attended, rows, self.attention_layer_norm)
             activated = self._activation(dense(tf.cast(attended, narrow.dtype), self.intermediate))
-            return self._add_and_norm(dense(activated, self.output_dense), attended, self.output_layer_norm)
+            output = dense(activated, self.output_dense)
+            output = self._add_and_norm(output, attended, self.output_layer_norm)
+            return output, tf.cast(output, narrow.dtype)
         drop_add_and_norm = _fused(_drop_add_and_norm, self._dropout_rate)
         activate = _fused(_add_and_activate, self._activation)
         context = self.attention(narrow, packing, score_biases, site_seed(dropout_seed, 0))
-        attended, narrow = drop_add_and_norm(
+        normed = drop_add_and_norm(
             product(context, self.attention_output),
             self.attention_output.bias,
             rows,
@@ -240,7 +263,8 @@ class TransformerLayer(tf_keras.layers.Layer):
             self.attention_layer_norm.beta,
             mask_key(dropout_seed, 1),
         )
-        output, _ = drop_add_and_norm(
+        attended, narrow = _wide_and_narrow(normed)
+        normed = drop_add_and_norm(
             product(activate(product(narrow, self.intermediate), self.intermediate.bias), self.output_dense),
             self.output_dense.bias,
             attended,
@@ -248,7 +272,7 @@ class TransformerLayer(tf_keras.layers.Layer):
             self.output_layer_norm.beta,
             mask_key(dropout_seed, 2),
         )
-        return output
+        return _wide_and_narrow(normed)
 
     @staticmethod
     def _add_and_norm(x: tf.Tensor, residual: tf.Tensor, norm: tf_keras.layers.LayerNormalization):
@@ -306,9 +330,11 @@ class BertEncoder(tf_keras.layers.Layer):
             for mask in packing.masks
         ]
         states = [packing.pack(embedded)]
+        narrow = tf.cast(states[0], self._product_dtype)
         for index, layer in enumerate(self.transformer_layers):
             seed = None if dropout_seed is None else site_seed(dropout_seed, index + 1)
-            states.append(layer(states[-1], packing, score_biases, seed))
+            rows, narrow = layer(states[-1], narrow, packing, score_biases, seed)
+            states.append(rows)
         return [packing.unpack(rows) for rows in states]
 
     def pooled_output(self, sequence_output: tf.Tensor) -> tf.Tensor:

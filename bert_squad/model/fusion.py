@@ -2,8 +2,8 @@
 
 Between two matrix products the encoder adds, drops, scales and normalises. Done by TensorFlow one operation at a time,
 each reads and writes the whole tensor, and automatic differentiation keeps what each has written. XLA makes one loop of
-such a chain. It is slower than TensorFlow at matrix products on CPUs, so those stay outside (BUILD_NOTES.md has the
-measurements). On machines with a GPU nothing is compiled here: --jit_compile compiles whole steps there.
+such a chain. It is slower than TensorFlow at matrix products on CPUs, so those stay outside (BUILD_NOTES.md, "Where the
+time goes"). On machines with a GPU nothing is compiled here: --jit_compile compiles whole steps there.
 """
 
 import functools
@@ -16,13 +16,16 @@ def one_pass(function: Callable) -> Callable:
     """Compile a function of tensors, on machines without a GPU.
 
     Args:
-      function: of tensors, returns a tensor or a tuple of them.
+      function: of tensors, returns a tensor or a tuple of them; compiled once for each shape it is given.
+
+    Returns:
+      A function that computes the same.
     """
     compiled = tf.function(function, jit_compile=True)
 
     @functools.wraps(function)
     def call(*tensors):
-        return (function if _has_gpu() else compiled)(*tensors)
+        return (function if has_gpu() else compiled)(*tensors)
 
     return call
 
@@ -68,5 +71,6 @@ def fused(function: Callable) -> Callable:
 
 
 @functools.cache
-def _has_gpu() -> bool:
-    return bool(tf.config.list_physical_devices("GPU"))
+def has_gpu() -> bool:
+    """Say whether TensorFlow computes on a GPU here."""
+    return bool(tf.config.list_logical_devices("GPU"))

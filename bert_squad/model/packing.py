@@ -7,7 +7,7 @@ Shapes: B batch, S sequence, R rows that go through the layers. Attention works 
 import tensorflow as tf
 
 # What is compiled is compiled once for each shape, so that there should not be too many of them.
-ROWS_ROUNDED_TO = 256
+ROWS_ROUNDED_TO = 256  # or to a sixteenth of all positions
 LENGTHS_ROUNDED_TO = 64
 GROUPS = 4
 
@@ -47,7 +47,7 @@ class Packed:
     them. S_g is the longest length in a group, rounded up.
 
     Args:
-      input_mask: int32 [B, S]; the real positions of a sequence are its first ones. B must be known.
+      input_mask: int32 [B, S], B known; the real positions of a sequence are its first ones.
     """
 
     def __init__(self, input_mask: tf.Tensor):
@@ -55,11 +55,12 @@ class Packed:
         lengths = tf.reduce_sum(input_mask, axis=1)
         ends = tf.cumsum(lengths)
         first_row, real = ends - lengths, ends[-1]
-        rows = tf.range(_rounded_up(real, ROWS_ROUNDED_TO))
+        multiple = max(ROWS_ROUNDED_TO, batch * (input_mask.shape[1] or 0) // 16)
+        rows = tf.range(_rounded_up(tf.maximum(real, 1), multiple))
         self._is_real = rows < real
         sequence = tf.minimum(tf.searchsorted(ends, rows, side="right"), batch - 1)
         position = tf.where(rows < real, rows - tf.gather(first_row, sequence), 0)
-        self._place_in_batch = sequence * size + position
+        self._position_of_row = sequence * size + position
         self._shape = tf.shape(input_mask)
         self._row_of_batch = self._rows_and_mask(first_row, lengths, size)
 
@@ -74,7 +75,7 @@ class Packed:
             places.append(begin + tf.range(members.shape[0]) * longest)
             begin += members.shape[0] * longest
         place_of_sequence = tf.scatter_nd(by_length[:, tf.newaxis], tf.concat(places, 0), [batch])
-        self._place_in_groups = tf.gather(place_of_sequence, sequence) + position
+        self._position_in_groups = tf.gather(place_of_sequence, sequence) + position
         self.masks = tuple(tf.cast(mask, tf.int32) for _, mask in self._row_of_group)
 
     @staticmethod
@@ -86,54 +87,54 @@ class Packed:
 
     def pack(self, states: tf.Tensor) -> tf.Tensor:
         """Take the rows [R, H] out of [B, S, H]."""
-        return _collect((states,), self._place_in_batch, self._is_real, (self._row_of_batch,))
+        return _take((states,), self._position_of_row, (self._row_of_batch,))
 
     def unpack(self, rows: tf.Tensor) -> tf.Tensor:
         """Put the rows [R, H] in their places in [B, S, H]; padding is undefined."""
-        return _spread(rows, (self._row_of_batch,), self._place_in_batch, self._is_real)[0]
+        return _place(rows, (self._row_of_batch,), self._position_of_row, self._is_real)[0]
 
     def to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Put the rows [R, H] in their places in groups, [B_g, S_g, H] each; padding is undefined."""
-        return _spread(rows, self._row_of_group, self._place_in_groups, self._is_real)
+        return _place(rows, self._row_of_group, self._position_in_groups, self._is_real)
 
     def from_groups(self, groups: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Take the rows [R, H] out of groups."""
-        return _collect(groups, self._place_in_groups, self._is_real, self._row_of_group)
+        return _take(groups, self._position_in_groups, self._row_of_group)
 
 
 def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:
     return (number + multiple - 1) // multiple * multiple
 
 
-def _collected(groups, place):
+def _taken_rows(groups, position_of_row):
     width = groups[0].shape[-1]
     flat = [tf.reshape(group, [-1, width]) for group in groups]
-    return tf.gather(flat[0] if len(flat) == 1 else tf.concat(flat, 0), place)
+    return tf.gather(flat[0] if len(flat) == 1 else tf.concat(flat, 0), position_of_row)
 
 
-def _only(is_real, x):
+def _or_zero(x, is_real):
     return tf.where(is_real[..., tf.newaxis], x, tf.zeros([], x.dtype))
 
 
-# To collect and to spread are each other's gradient, but for what is not real: forward it may be anything, backward it
+# Taking and placing are each other's gradient, but for what is not real: forward it may be anything, backward it
 # must be 0. TensorFlow's gradient of a gather would scatter, which takes much longer.
-def _collect(groups, place, is_real, rows_and_masks):
+def _take(groups, position_of_row, rows_and_masks):
     @tf.custom_gradient
-    def collect(*groups):
+    def take(*groups):
         def gradient(upstream):
-            return tuple(_only(is_real, tf.gather(upstream, row)) for row, is_real in rows_and_masks)
+            return tuple(_or_zero(tf.gather(upstream, row), is_real) for row, is_real in rows_and_masks)
 
-        return _collected(groups, place), gradient
+        return _taken_rows(groups, position_of_row), gradient
 
-    return collect(*groups)
+    return take(*groups)
 
 
-def _spread(rows, rows_and_masks, place, is_real):
+def _place(rows, rows_and_masks, position_of_row, row_is_real):
     @tf.custom_gradient
-    def spread(rows):
+    def place(rows):
         def gradient(*upstream):
-            return _only(is_real, _collected(upstream, place))
+            return _or_zero(_taken_rows(upstream, position_of_row), row_is_real)
 
         return tuple(tf.gather(rows, row) for row, _ in rows_and_masks), gradient
 
-    return spread(rows)
+    return place(rows)

@@ -19,7 +19,8 @@ class BertForSquad(tf_keras.Model):
       compute_dtype: type of the matrix products: "float32" as in the legacy program, "bfloat16" or "float16".
         Weights stay float32.
       leave_out_padding: train on real positions only, and give padding `PADDING_LOGIT`. Logits of real positions are
-        the same but for rounding; a loss is another one, since padding takes no part in its softmax.
+        the same but for rounding; a loss is another one, since padding takes no part in its softmax. The real
+        positions of a sequence must be its first ones, and batches must have a known size.
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
@@ -38,7 +39,7 @@ class BertForSquad(tf_keras.Model):
         self.bert_config = bert_config
         self.bert = BertEncoder(bert_config, compute_dtype, name="bert")
         self.span_head = SpanHead(bert_config.hidden_size, name="squad")
-        self._speed = {"compute_dtype": compute_dtype, "leave_out_padding": leave_out_padding}
+        self.computes_in, self.leaves_out_padding = compute_dtype, leave_out_padding
 
     def call(
         self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None
@@ -63,10 +64,10 @@ class BertForSquad(tf_keras.Model):
             mask,
             inputs["segment_ids"],
             dropout_seed,
-            leave_out_padding=self._speed["leave_out_padding"] and training,
+            leave_out_padding=self.leaves_out_padding and training,
         )
         logits = self.span_head(states[-1])
-        if not self._speed["leave_out_padding"]:
+        if not self.leaves_out_padding:
             return logits
         is_real = tf.cast(mask, tf.bool)
         start_logits, end_logits = (tf.where(is_real, of, PADDING_LOGIT) for of in logits)
@@ -74,7 +75,12 @@ class BertForSquad(tf_keras.Model):
 
     def get_config(self) -> dict:
         """Return what `from_config` needs to make the same model again, with new weights."""
-        return {**super().get_config(), "bert_config": self.bert_config.to_dict(), **self._speed}
+        return {
+            **super().get_config(),
+            "bert_config": self.bert_config.to_dict(),
+            "compute_dtype": self.computes_in,
+            "leave_out_padding": self.leaves_out_padding,
+        }
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "BertForSquad":

@@ -81,16 +81,17 @@ def test_training_fast_and_going_on_exactly(tmp_path):
     [
         ("--dtype=float64", "--dtype must be one of float32, bfloat16, float16, not 'float64'."),
         ("--pad_to=longest", "--pad_to must be one of max, batch, not 'longest'."),
+        ("--jit_compile --pad_to=batch", "so it does not go with --pad_to=batch"),
     ],
 )
-def test_other_values_are_refused(flag, message, tmp_path):
+def test_what_cannot_be_done_is_refused(flag, message, tmp_path):
     done = run_program(
         *MODEL,
         *LENGTHS,
         f"--output_dir={tmp_path / 'out'}",
         "--do_predict",
         f"--predict_file={FOLDER / 'dev.json'}",
-        flag,
+        *flag.split(),
     )
     assert done.returncode == 1
     assert message in done.stderr
@@ -117,6 +118,10 @@ def test_fast_on_cpus(has_bfloat16, dtype, monkeypatch):
     chosen = speed_of(config(fast=True))
     assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "batch", False)
     assert chosen.processes >= 1
+
+
+def test_fast_and_compiled_goes_together():
+    assert speed_of(config(fast=True, jit_compile=True)).pad_to == "max"
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [((7, 5), "float16"), ((9, 0), "bfloat16")])

@@ -1,12 +1,16 @@
 import multiprocessing
+import os
+import subprocess
+import sys
 
 import pytest
 from golden_files import golden
+from program import environment
 
 from bert_squad.data import parallel
 from bert_squad.data.examples import read_squad_examples, shuffle_examples
 from bert_squad.data.records import write_features
-from bert_squad.errors import ConfigError
+from bert_squad.errors import ConfigError, OutputError
 from bert_squad.text.tokenization import FullTokenizer
 
 
@@ -42,3 +46,41 @@ def test_an_error_in_a_process_is_the_error_and_leaves_no_file(tmp_path):
         )
     assert not list(tmp_path.iterdir())
     assert not multiprocessing.active_children()
+
+
+def test_processes_end_with_a_parent_that_is_killed(tmp_path):
+    """However it ends: here by SIGKILL, which leaves it no time to tell anybody."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from bert_squad.data import parallel\n"
+        "from multiprocessing import get_context\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(2, get_context('spawn'), parallel._start, (None,))\n"
+        "    print(pool.submit(len, 'abc').result(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    assert parent.stdout.readline()
+    parent.kill()
+    parent.communicate(timeout=30)  # ends when no process holds the pipe any more
+
+
+class Deadly:
+    """Whoever unpickles it ends."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_process_that_is_killed_is_one_error(tmp_path):
+    examples, tokenizer = arguments()
+    examples[4] = Deadly()
+    with pytest.raises(OutputError, match="a process that converts questions has ended"):
+        parallel.write_features_in_processes(
+            str(tmp_path / "records"), examples, tokenizer, 64, 24, 16, True, processes=1
+        )
+    assert not list(tmp_path.iterdir())

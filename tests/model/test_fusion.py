@@ -77,7 +77,7 @@ def test_both_outputs_count_when_only_one_is_used():
 
 
 def test_with_a_gpu_nothing_is_compiled(monkeypatch):
-    monkeypatch.setattr("bert_squad.model.fusion._has_gpu", lambda: True)
+    monkeypatch.setattr("bert_squad.model.fusion.has_gpu", lambda: True)
     seen = []
     one_pass(lambda x: seen.append(x) or x)(tf.constant(1.0))
     assert seen[0].numpy() == 1.0, "a tensor with a value, not a symbol"

@@ -72,6 +72,7 @@ def test_activations(name):
         "linear": x,
     }[(name or "linear").lower()]
     np.testing.assert_allclose(activation_function(name)(tf.constant(x)), expected, atol=1e-6)
+    assert activation_function(name) is activation_function(name), "else each layer is compiled anew"
 
 
 def test_initial_weights_follow_the_legacy_initializers():
