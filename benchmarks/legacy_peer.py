@@ -37,7 +37,7 @@ class LegacyStandIn:
 
     def _nbest(self) -> int:
         ours = self._ours
-        examples = ours.examples[: -(-len(ours.examples) // SHARE)]
+        examples = ours.in_order[: -(-len(ours.in_order) // SHARE)]
         options = {"n_best_size": 20, "max_answer_length": 30, "do_lower_case": True}
         options["version_2_with_negative"] = False
         result_of = {result.unique_id: result for result in ours.results}

@@ -39,8 +39,12 @@ def profile(turn) -> tuple[float, dict[str, float]]:
         for line in plane.lines:
             for event in line.events:
                 # An operation is named "its_name:Kind".
-                name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if name and "::" not in name + ":" + kind and not kind.startswith("_EagerConst"):
+                name, _, kind = plane.event_metadata[event.metadata_id].name.replace(" ", "").rpartition(":")
+                if (
+                    name
+                    and "::" not in name + ":" + kind
+                    and not kind.startswith(("_EagerConst", "__inference"))
+                ):
                     by_kind[kind] += event.duration_ps / 1e12
     return seconds, dict(by_kind)
 
@@ -113,8 +117,7 @@ def main(_) -> None:
                         size,
                         1,
                     )
-                kinds = {kind: of for kind, of in by_kind.items() if not kind.startswith("__inference")}
-                show(f"{name}, {stage}", seconds, kinds, floor / rate, count)
+                show(f"{name}, {stage}", seconds, by_kind, floor / rate, count)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,10 @@ class OurProgram:
         self._flags = flags
         self._directory = Path(directory)
         self.bert_config = BertConfig.from_dict(sizes)
-        self.examples = read_squad_examples(flags.data_file, is_training=True)[: flags.questions]
-        shuffle_examples(self.examples)  # as before training: neighbours differ in length
+        # In the order of the file, as for prediction; and as before training, when neighbours differ in length.
+        self.in_order = read_squad_examples(flags.data_file, is_training=True)[: flags.questions]
+        self.examples = list(self.in_order)
+        shuffle_examples(self.examples)
         fast = SquadConfig(bert_config_file="", vocab_file="", output_dir="", fast=True)
         self.speeds = {"bert_squad": Speed(), "bert_squad --fast": speed_of(fast)}
 
@@ -54,11 +56,12 @@ class OurProgram:
         return seq_length, self._flags.doc_stride, self._flags.max_query_length
 
     def _write(self, name: str, seq_length: int, is_training: bool, processes: int = 1) -> int:
+        examples = self.examples if is_training else self.in_order
         # A tokenizer of its own each time: what it remembers of the last round must not help.
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         path = str(self._directory / name)
-        arguments = (path, self.examples, tokenizer, *self._lengths(seq_length), is_training)
-        if processes == 1 or len(self.examples) < WORTH_PROCESSES:
+        arguments = (path, examples, tokenizer, *self._lengths(seq_length), is_training)
+        if processes == 1 or len(examples) < WORTH_PROCESSES:
             return write_features(*arguments)
         return write_features_in_processes(*arguments, processes)
 
@@ -102,7 +105,7 @@ class OurProgram:
         """The features whose n-best is looked for."""
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         lengths = self._lengths(self._flags.predict_seq_length)
-        return list(map(InputFeatures.from_window, make_windows(self.examples, tokenizer, *lengths, False)))
+        return list(map(InputFeatures.from_window, make_windows(self.in_order, tokenizer, *lengths, False)))
 
     @functools.cached_property
     def results(self) -> list[RawResult]:
@@ -148,9 +151,12 @@ class OurProgram:
 
     def _prediction(self, speed: Speed):
         read = predict_batches_by_length if speed.pad_to == "batch" else predict_batches
-        predict = make_predictor(self._model(speed), jit_compile=speed.jit_compile)
+        model = self._model(speed)
+        if speed.dtype != "float32":
+            model = model.with_weights_in(speed.dtype, model.leaves_out_padding)
+        predict = make_predictor(model, jit_compile=speed.jit_compile)
         return lambda: sum(1 for _ in predict(read(self.predict_records, **self.predict_arguments)))
 
     def _nbest(self, _: Speed):
         options = NbestOptions(N_BEST_SIZE, MAX_ANSWER_LENGTH, do_lower_case=True)
-        return lambda: sum(1 for _ in stream_predictions(self.examples, self.features, self.results, options))
+        return lambda: sum(1 for _ in stream_predictions(self.in_order, self.features, self.results, options))

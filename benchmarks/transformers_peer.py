@@ -22,9 +22,9 @@ class TransformersProgram:
         self._ours = ours
         self._config = BertConfig(**sizes)
         self._tokenizer = BertTokenizerFast(flags.vocab_file, do_lower_case=True)
-        self._questions = [example.question_text for example in ours.examples]
-        self._contexts = [" ".join(example.doc_tokens) for example in ours.examples]
-        self._answers = [example.orig_answer_text for example in ours.examples]
+        self._questions = [example.question_text for example in ours.in_order]
+        self._contexts = [" ".join(example.doc_tokens) for example in ours.in_order]
+        self._answers = [example.orig_answer_text for example in ours.in_order]
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name: for the model both float32 and bfloat16 autocast."""

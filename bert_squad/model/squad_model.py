@@ -73,6 +73,23 @@ class BertForSquad(tf_keras.Model):
         start_logits, end_logits = (tf.where(is_real, of, PADDING_LOGIT) for of in logits)
         return start_logits, end_logits
 
+    def with_weights_in(self, dtype: str, leave_out_padding: bool = False) -> "BertForSquad":
+        """Return a model with the same weights, kept and multiplied in another type, for prediction.
+
+        Args:
+          dtype: "float32", "bfloat16" or "float16".
+          leave_out_padding: as in the constructor.
+        """
+        policy = tf_keras.mixed_precision.global_policy()
+        tf_keras.mixed_precision.set_global_policy(dtype)
+        try:
+            other = BertForSquad(self.bert_config, dtype, leave_out_padding)
+        finally:
+            tf_keras.mixed_precision.set_global_policy(policy)
+        for target, source in zip(other.weights, self.weights, strict=True):
+            target.assign(tf.cast(source, target.dtype))
+        return other
+
     def get_config(self) -> dict:
         """Return what `from_config` needs to make the same model again, with new weights."""
         return {

@@ -23,7 +23,6 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_text as tf_text
-import tf_keras
 from absl import logging
 
 from bert_squad import files
@@ -74,7 +73,7 @@ def export_model(
     version_dir = files.join(export_dir, str(version))
     temporary = files.join(export_dir, f"temp-{version}-{os.getpid()}")
     try:
-        served = ServedModel(_in_dtype(model, bert_config, dtype), config, bert_config, tokenizer)
+        served = ServedModel(model.with_weights_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
             tf.saved_model.save(served, temporary, signatures=served.functions)
         _write_json(
@@ -118,19 +117,6 @@ def versions(export_dir: str) -> list[int]:
 
 def _next_version(export_dir: str) -> int:
     return max([int(time.time()), *(version + 1 for version in versions(export_dir))])
-
-
-def _in_dtype(model: BertForSquad, bert_config: BertConfig, dtype: str) -> BertForSquad:
-    """Return a model with the same weights, all of one type, which computes in that type and with padding."""
-    policy = tf_keras.mixed_precision.global_policy()
-    tf_keras.mixed_precision.set_global_policy(dtype)
-    try:
-        other = BertForSquad(bert_config, compute_dtype=dtype)
-    finally:
-        tf_keras.mixed_precision.set_global_policy(policy)
-    for target, source in zip(other.weights, model.weights, strict=True):
-        target.assign(tf.cast(source, target.dtype))
-    return other
 
 
 def _description(
