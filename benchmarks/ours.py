@@ -151,10 +151,7 @@ class OurProgram:
 
     def _prediction(self, speed: Speed):
         read = predict_batches_by_length if speed.pad_to == "batch" else predict_batches
-        model = self._model(speed)
-        if speed.dtype != "float32":
-            model = model.with_weights_in(speed.dtype, model.leaves_out_padding)
-        predict = make_predictor(model, jit_compile=speed.jit_compile)
+        predict = make_predictor(self._model(speed).for_prediction(), jit_compile=speed.jit_compile)
         return lambda: sum(1 for _ in predict(read(self.predict_records, **self.predict_arguments)))
 
     def _nbest(self, _: Speed):

@@ -178,10 +178,7 @@ class _Run:
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
         read_batches = predict_batches_by_length if self.speed.pad_to == "batch" else predict_batches
-        model = self.model
-        if self.speed.dtype != "float32":  # else every batch would cast all weights again
-            model = model.with_weights_in(self.speed.dtype, model.leaves_out_padding)
-        results = make_predictor(model, jit_compile=self.speed.jit_compile)(
+        results = make_predictor(self.model.for_prediction(), jit_compile=self.speed.jit_compile)(
             with_named_errors(
                 read_batches(
                     self.path(EVAL_RECORDS),

@@ -17,7 +17,7 @@ class Speed:
     """The choices that make a run fast. The defaults are exact; `processes` changes no numbers either.
 
     Attributes:
-      dtype: type of matrix products: "float32", "bfloat16" or "float16".
+      dtype: type of matrix products and attention: "float32", "bfloat16" or "float16".
       pad_to: "max": every window is padded to `max_seq_length`, as in the legacy script; "batch": only to the longest
         of its batch, and padding takes no part in losses and candidates.
       jit_compile: compile whole steps with XLA.

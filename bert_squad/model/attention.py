@@ -27,10 +27,11 @@ def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, score_bias: tf.Te
     Returns:
       float [B, N, S, D].
     """
-    # In this order TensorFlow does it all in one operation.
-    scale = tf.constant(1.0 / math.sqrt(query.shape[-1]), query.dtype)
-    scores = tf.matmul(query, key, transpose_b=True) * scale + score_bias
-    return tf.matmul(tf.nn.softmax(scores), value)
+    # Scores are float32 whatever the type: rounded to 8 bits they would change answers. In this order TensorFlow does it
+    # all in one operation.
+    query, key, score_bias = (tf.cast(x, tf.float32) for x in (query, key, score_bias))
+    scores = tf.matmul(query, key, transpose_b=True) * (1.0 / math.sqrt(query.shape[-1])) + score_bias
+    return tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)
 
 
 def split_heads(states: tf.Tensor, heads: int) -> tf.Tensor:

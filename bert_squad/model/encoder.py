@@ -57,8 +57,10 @@ def initializer(config: BertConfig) -> tf_keras.initializers.Initializer:
     return tf_keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
-def _dense(config: BertConfig, input_size: int, units: int, name: str) -> tf_keras.layers.Dense:
-    layer = tf_keras.layers.Dense(units, kernel_initializer=initializer(config), name=name)
+def _dense(
+    config: BertConfig, input_size: int, units: int, name: str, dtype: str | None = None
+) -> tf_keras.layers.Dense:
+    layer = tf_keras.layers.Dense(units, kernel_initializer=initializer(config), name=name, dtype=dtype)
     layer.build((None, input_size))
     return layer
 
@@ -160,14 +162,14 @@ class SelfAttention(tf_keras.layers.Layer):
     Source: `modeling.attention_layer`.
     """
 
-    def __init__(self, config: BertConfig, **kwargs):
+    def __init__(self, config: BertConfig, dense_dtype: str | None = None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self._heads, self._scale = config.num_attention_heads, 1.0 / math.sqrt(config.head_size)
         self._dropout_rate = config.attention_probs_dropout_prob
         hidden = config.hidden_size
-        self.query = _dense(config, hidden, hidden, "query")
-        self.key = _dense(config, hidden, hidden, "key")
-        self.value = _dense(config, hidden, hidden, "value")
+        self.query = _dense(config, hidden, hidden, "query", dense_dtype)
+        self.key = _dense(config, hidden, hidden, "key", dense_dtype)
+        self.value = _dense(config, hidden, hidden, "value", dense_dtype)
 
     def call(
         self,
@@ -213,16 +215,16 @@ class TransformerLayer(tf_keras.layers.Layer):
     Source: `modeling.transformer_model`.
     """
 
-    def __init__(self, config: BertConfig, **kwargs):
+    def __init__(self, config: BertConfig, dense_dtype: str | None = None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self._dropout_rate = config.hidden_dropout_prob
         self._activation = activation_function(config.hidden_act)
         hidden, intermediate = config.hidden_size, config.intermediate_size
-        self.attention = SelfAttention(config, name="attention")
-        self.attention_output = _dense(config, hidden, hidden, "attention_output")
+        self.attention = SelfAttention(config, dense_dtype, name="attention")
+        self.attention_output = _dense(config, hidden, hidden, "attention_output", dense_dtype)
         self.attention_layer_norm = _layer_norm(config)
-        self.intermediate = _dense(config, hidden, intermediate, "intermediate")
-        self.output_dense = _dense(config, intermediate, hidden, "output")
+        self.intermediate = _dense(config, hidden, intermediate, "intermediate", dense_dtype)
+        self.output_dense = _dense(config, intermediate, hidden, "output", dense_dtype)
         self.output_layer_norm = _layer_norm(config)
 
     def call(
@@ -285,18 +287,21 @@ class BertEncoder(tf_keras.layers.Layer):
 
     Args:
       config: sizes, rates and activation.
-      compute_dtype: type of the matrix products; weights are kept in the type of the Keras policy, float32 unless
-        said otherwise.
+      compute_dtype: type of matrix products and attention.
+      dense_dtype: type in which the dense layers keep their weights; None: that of the Keras policy, as all others.
 
     The pooler is held because checkpoints have it; nothing in question answering uses it.
     """
 
-    def __init__(self, config: BertConfig, compute_dtype: str = "float32", **kwargs):
+    def __init__(
+        self, config: BertConfig, compute_dtype: str = "float32", dense_dtype: str | None = None, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
         self._product_dtype = tf.as_dtype(compute_dtype)
         self.embeddings = BertEmbeddings(config, name="embeddings")
         self.transformer_layers = [
-            TransformerLayer(config, name=f"layer_{index}") for index in range(config.num_hidden_layers)
+            TransformerLayer(config, dense_dtype, name=f"layer_{index}")
+            for index in range(config.num_hidden_layers)
         ]
         self.pooler = _dense(config, config.hidden_size, config.hidden_size, "pooler")
 

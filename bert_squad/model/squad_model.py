@@ -16,11 +16,12 @@ class BertForSquad(tf_keras.Model):
 
     Args:
       bert_config: the encoder's description.
-      compute_dtype: type of the matrix products: "float32" as in the legacy program, "bfloat16" or "float16".
+      compute_dtype: type of matrix products and attention: "float32" as in the legacy program, "bfloat16" or "float16".
         Weights stay float32.
       leave_out_padding: train on real positions only, and give padding `PADDING_LOGIT`. Logits of real positions are
         the same but for rounding; a loss is another one, since padding takes no part in its softmax. The real
         positions of a sequence must be its first ones, and batches must have a known size.
+      dense_dtype: type in which dense layers keep their weights, for prediction (see `for_prediction`).
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
@@ -33,11 +34,12 @@ class BertForSquad(tf_keras.Model):
         bert_config: BertConfig,
         compute_dtype: str = "float32",
         leave_out_padding: bool = False,
+        dense_dtype: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.bert_config = bert_config
-        self.bert = BertEncoder(bert_config, compute_dtype, name="bert")
+        self.bert = BertEncoder(bert_config, compute_dtype, dense_dtype, name="bert")
         self.span_head = SpanHead(bert_config.hidden_size, name="squad")
         self.computes_in, self.leaves_out_padding = compute_dtype, leave_out_padding
 
@@ -73,22 +75,31 @@ class BertForSquad(tf_keras.Model):
         start_logits, end_logits = (tf.where(is_real, of, PADDING_LOGIT) for of in logits)
         return start_logits, end_logits
 
-    def with_weights_in(self, dtype: str, leave_out_padding: bool = False) -> "BertForSquad":
-        """Return a model with the same weights, kept and multiplied in another type, for prediction.
+    def for_prediction(self) -> "BertForSquad":
+        """Return a model that predicts the same; its dense layers keep their weights in the type they multiply in."""
+        if self.computes_in == "float32":
+            return self
+        other = BertForSquad(self.bert_config, self.computes_in, self.leaves_out_padding, self.computes_in)
+        return other._with_weights_of(self)
+
+    def with_all_in(self, dtype: str) -> "BertForSquad":
+        """Return a model with the same weights that keeps and multiplies all of them in one type, padding included.
 
         Args:
           dtype: "float32", "bfloat16" or "float16".
-          leave_out_padding: as in the constructor.
         """
         policy = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy(dtype)
         try:
-            other = BertForSquad(self.bert_config, dtype, leave_out_padding)
+            other = BertForSquad(self.bert_config, dtype)
         finally:
             tf_keras.mixed_precision.set_global_policy(policy)
-        for target, source in zip(other.weights, self.weights, strict=True):
-            target.assign(tf.cast(source, target.dtype))
-        return other
+        return other._with_weights_of(self)
+
+    def _with_weights_of(self, source: "BertForSquad") -> "BertForSquad":
+        for target, weight in zip(self.weights, source.weights, strict=True):
+            target.assign(tf.cast(weight, target.dtype))
+        return self
 
     def get_config(self) -> dict:
         """Return what `from_config` needs to make the same model again, with new weights."""

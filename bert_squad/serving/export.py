@@ -73,7 +73,7 @@ def export_model(
     version_dir = files.join(export_dir, str(version))
     temporary = files.join(export_dir, f"temp-{version}-{os.getpid()}")
     try:
-        served = ServedModel(model.with_weights_in(dtype), config, bert_config, tokenizer)
+        served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
             tf.saved_model.save(served, temporary, signatures=served.functions)
         _write_json(

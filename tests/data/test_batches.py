@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 from golden_files import golden
 
-from bert_squad.data.batches import predict_batches, train_batches, with_named_errors
+from bert_squad.data import batches as batches_module
+from bert_squad.data.batches import (
+    LENGTHS_ROUNDED_TO,
+    predict_batches,
+    predict_batches_by_length,
+    train_batches,
+    with_named_errors,
+)
+from bert_squad.data.examples import read_squad_examples
+from bert_squad.data.records import write_features
 from bert_squad.errors import DataError
+from bert_squad.text.tokenization import FullTokenizer
 
 LENGTH = 64
 
@@ -98,3 +108,31 @@ def test_an_undamaged_file_passes(tmp_path):
     path = damaged(tmp_path, lambda content: content)
     batches = with_named_errors(train_batches(path, max_seq_length=LENGTH, batch_size=100, seed=1), path)
     assert len(next(batches)["unique_ids"]) == 100
+
+
+def test_batches_by_length_hold_every_window_once_without_its_padding(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches_module, "WINDOWS_SORTED_TOGETHER", 12)
+    path = str(tmp_path / "eval.tf_record")
+    examples = read_squad_examples(str(golden("model/legacy_run/v1/dev.json")), False)
+    tokenizer = FullTokenizer(str(golden("model/legacy_run/v1/vocab.txt")), True)
+    count = write_features(path, examples, tokenizer, 64, 24, 16, False)
+    whole = {}
+    for batch in predict_batches(path, max_seq_length=64, batch_size=5):
+        for row, unique_id in enumerate(batch["unique_ids"].numpy()):
+            whole[int(unique_id)] = {name: values[row].numpy() for name, values in batch.items()}
+    seen = []
+    batches = list(predict_batches_by_length(path, max_seq_length=64, batch_size=5))
+    for batch in batches:
+        size = batch["input_ids"].shape[1]
+        longest = int(batch["input_mask"].numpy().sum(axis=1).max())
+        assert longest <= size <= min(64, longest + LENGTHS_ROUNDED_TO - 1)
+        for row, unique_id in enumerate(batch["unique_ids"].numpy()):
+            seen.append(int(unique_id))
+            for name in ("input_ids", "input_mask", "segment_ids"):
+                np.testing.assert_array_equal(batch[name][row], whole[seen[-1]][name][:size])
+                assert not whole[seen[-1]][name][size:].any()
+    assert sorted(seen) == sorted(whole)
+    assert len(seen) == count
+    sorted_together = [batch["input_ids"].shape[1] for batch in batches[:2]]
+    assert sorted_together == sorted(sorted_together)
+    assert set(seen[:10]) == set(sorted(seen)[:10]), "ten windows, two batches, are sorted at a time"
