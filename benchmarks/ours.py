@@ -14,11 +14,9 @@ from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
 from bert_squad.data.examples import read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
-from bert_squad.data.parallel import write_features_in_processes
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.pipeline import WORTH_PROCESSES
 from bert_squad.speed import Speed, speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step
@@ -49,21 +47,20 @@ class OurProgram:
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name."""
-        speeds = self.speeds if stage != "nbest" else {"bert_squad": Speed()}  # one way there
+        has_modes = stage in ("training", "prediction")
+        speeds = self.speeds if has_modes else {"bert_squad": Speed()}
         return {name: getattr(self, f"_{stage}")(speed) for name, speed in speeds.items()}
 
     def _lengths(self, seq_length: int) -> tuple[int, int, int]:
         return seq_length, self._flags.doc_stride, self._flags.max_query_length
 
-    def _write(self, name: str, seq_length: int, is_training: bool, processes: int = 1) -> int:
+    def _write(self, name: str, seq_length: int, is_training: bool) -> int:
         examples = self.examples if is_training else self.in_order
         # A tokenizer of its own each time: what it remembers of the last round must not help.
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         path = str(self._directory / name)
         arguments = (path, examples, tokenizer, *self._lengths(seq_length), is_training)
-        if processes == 1 or len(examples) < WORTH_PROCESSES:
-            return write_features(*arguments)
-        return write_features_in_processes(*arguments, processes)
+        return write_features(*arguments)
 
     @functools.cached_property
     def train_batches(self) -> list[dict[str, np.ndarray]]:
@@ -117,9 +114,8 @@ class OurProgram:
             for feature in self.features
         ]
 
-    def _conversion(self, speed: Speed):
-        seq_length = self._flags.train_seq_length
-        return lambda: self._write("conversion.tf_record", seq_length, True, speed.processes)
+    def _conversion(self, _: Speed):
+        return lambda: self._write("conversion.tf_record", self._flags.train_seq_length, is_training=True)
 
     def _model(self, speed: Speed) -> BertForSquad:
         return BertForSquad(self.bert_config, speed.dtype, leave_out_padding=speed.pad_to == "batch")

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ flags.DEFINE_integer("train_batches", 4, "Batches a contender trains on in one t
 flags.DEFINE_integer(
     "predict_batches", 24, "Batches a contender predicts in one turn, the same ones for all."
 )
+flags.DEFINE_boolean("header", True, "Print what is measured where.")
 flags.DEFINE_integer("rounds", 3, "Rounds; contenders take turns within each.")
 flags.DEFINE_integer("questions", 10000, "Questions to use of the data file, at most.")
 
@@ -108,14 +110,23 @@ def describe_machine() -> None:
 
 def main(_) -> None:
     """Measure the stages and print the table."""
+    has_peers = all(importlib.util.find_spec(package) for package in ("torch", "transformers"))
+    if FLAGS.header:
+        describe_machine()
+        if not has_peers:
+            print("torch and transformers are not installed (`make peers`), so they are not compared with.")
+        print(
+            f"\n{'stage':11} {'contender':32} {'median rate':>11} {'exact: times':>20} {'--fast: times':>20}"
+        )
+    if len(FLAGS.stages) > 1:
+        # Each stage in a process of its own: what one leaves behind in memory must not slow the next.
+        for stage in FLAGS.stages:
+            sys.stdout.flush()
+            subprocess.run([sys.executable, *sys.argv, f"--stages={stage}", "--noheader"], check=True)
+        return
     from ours import OurProgram
 
-    describe_machine()
     sizes = model_sizes()
-    has_peers = all(importlib.util.find_spec(package) for package in ("torch", "transformers"))
-    if not has_peers:
-        print("torch and transformers are not installed (`make peers`), so they are not compared with.")
-    print(f"\n{'stage':11} {'contender':32} {'median rate':>11} {'exact: times':>20} {'--fast: times':>20}")
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, sizes, directory)
         programs: list[Any] = [ours]

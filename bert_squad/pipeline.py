@@ -24,7 +24,6 @@ from bert_squad.data.batches import (
 )
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
-from bert_squad.data.parallel import write_features_in_processes
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
 from bert_squad.errors import CheckpointError, ConfigError
@@ -42,15 +41,12 @@ NULL_ODDS = "null_odds.json"
 EVAL_RESULTS = "eval_results.json"
 EXPORT = "export"
 
-WORTH_PROCESSES = 4096  # questions; fewer are converted before other processes have started
-
 
 def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str, float] | None:
     """Do what a command line says; files go to `config.output_dir` under the legacy names.
 
     Args:
-      config: the run. With `config.fast` and many questions, processes are started, so that a script that calls this
-        needs its `if __name__ == "__main__":`.
+      config: the run.
       bert_config: the model; read from `config.bert_config_file` when None.
 
     Returns:
@@ -277,19 +273,15 @@ class _Run:
 
     def write_records(self, name: str, examples: list[SquadExample], is_training: bool) -> int:
         config = self.config
-        arguments = (
+        return write_features(
             self.path(name),
             examples,
             self.tokenizer,
-            config.max_seq_length,
-            config.doc_stride,
-            config.max_query_length,
-            is_training,
+            max_seq_length=config.max_seq_length,
+            doc_stride=config.doc_stride,
+            max_query_length=config.max_query_length,
+            is_training=is_training,
         )
-        # The debug level shows features as they are made, here.
-        if self.speed.processes == 1 or len(examples) < WORTH_PROCESSES or logging.level_debug():
-            return write_features(*arguments)
-        return write_features_in_processes(*arguments, self.speed.processes)
 
     @staticmethod
     def log_header(what: str, num_examples: int, num_features: int, batch_size: int) -> None:

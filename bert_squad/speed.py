@@ -1,7 +1,6 @@
 """What a run does to be fast: as its flags say, or, with --fast, what was measured to be best on the present device."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 from absl import logging
@@ -9,25 +8,21 @@ from absl import logging
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
-_MOST_PROCESSES = 8  # one process writes, and cannot keep up with more
-
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """The choices that make a run fast. The defaults are exact; `processes` changes no numbers either.
+    """The choices that make a run fast. The defaults are exact.
 
     Attributes:
       dtype: type of matrix products and attention: "float32", "bfloat16" or "float16".
       pad_to: "max": every window is padded to `max_seq_length`, as in the legacy script; "batch": only to the longest
         of its batch, and padding takes no part in losses and candidates.
       jit_compile: compile whole steps with XLA.
-      processes: how many convert questions.
     """
 
     dtype: str = "float32"
     pad_to: str = "max"
     jit_compile: bool = False
-    processes: int = 1
 
 
 def speed_of(config: SquadConfig) -> Speed:
@@ -58,12 +53,11 @@ def speed_of(config: SquadConfig) -> Speed:
     if not config.fast:
         return speed
     logging.info(
-        "--fast on %s: --dtype=%s --pad_to=%s --%sjit_compile, %d processes convert the questions.",
+        "--fast on %s: --dtype=%s --pad_to=%s --%sjit_compile",
         device,
         speed.dtype,
         speed.pad_to,
         "" if speed.jit_compile else "no",
-        speed.processes,
     )
     return speed
 
@@ -72,18 +66,16 @@ def _best_on_this_device() -> tuple[str, Speed]:
     """Return the device's description and what is best there; BUILD_NOTES.md says where that was measured."""
     import tensorflow as tf
 
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(processes, _MOST_PROCESSES)
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
         dtype = "bfloat16" if has_bfloat16 else "float16"
         # Compiled steps are compiled for each shape, so windows keep one length.
-        return details.get("device_name", "a GPU"), Speed(dtype, "max", True, processes)
+        return details.get("device_name", "a GPU"), Speed(dtype, "max", True)
     if cpu_has_bfloat16():
-        return "a CPU with bfloat16 instructions", Speed("bfloat16", "batch", False, processes)
-    return "a CPU without bfloat16 instructions", Speed("float32", "batch", False, processes)
+        return "a CPU with bfloat16 instructions", Speed("bfloat16", "batch", False)
+    return "a CPU without bfloat16 instructions", Speed("float32", "batch", False)
 
 
 def cpu_has_bfloat16(cpu_info: str = "/proc/cpuinfo") -> bool:

@@ -83,8 +83,8 @@ NEW_FLAGS = (
     (
         "fast",
         bool,
-        "Use what is fastest on this device: sets those of the next three flags that are not given, and converts "
-        "questions on all cores. The log says what was chosen; numbers change a little.",
+        "Use what is fastest on this device: sets those of the next three flags that are not given. The log says what "
+        "was chosen; numbers change a little.",
     ),
     ("dtype", str, "Type of matrix products and attention: float32, bfloat16 or float16; default: float32."),
     (

@@ -15,7 +15,7 @@ from bert_squad import files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
 from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import FIRST_UNIQUE_ID, Window, make_windows
+from bert_squad.data.windows import Window, make_windows
 from bert_squad.errors import DataError, OutputError
 
 
@@ -28,7 +28,7 @@ class _Entry(NamedTuple):
 
 
 SCHEMA = (
-    _Entry("unique_ids", "unique_id"),  # first, so that it can be put before the others
+    _Entry("unique_ids", "unique_id"),
     _Entry("input_ids", "input_ids", is_sequence=True),
     _Entry("input_mask", "input_mask", is_sequence=True),
     _Entry("segment_ids", "segment_ids", is_sequence=True),
@@ -90,11 +90,6 @@ class FeatureWriter:
         self._write(serialize(feature, self._is_training))
         self.num_features += 1
 
-    def process_serialized(self, content: bytes) -> None:
-        """Append a feature from `serialize_without_id`; it gets the next unique id."""
-        self._write(_with_id(FIRST_UNIQUE_ID + self.num_features, content))
-        self.num_features += 1
-
 
 @contextlib.contextmanager
 def open_writer(path: str, is_training: bool) -> Iterator[FeatureWriter]:
@@ -142,21 +137,12 @@ def serialize(feature: Window | InputFeatures, is_training: bool) -> bytes:
 
     Differs: keys stand in the order of `SCHEMA`; in the legacy files their order is arbitrary.
     """
-    return _with_id(feature.unique_id, serialize_without_id(feature, is_training))
-
-
-def serialize_without_id(feature: Window | InputFeatures, is_training: bool) -> bytes:
-    """Return what `FeatureWriter.process_serialized` takes: all of `serialize` but the unique id."""
     entries = []
-    for key, attribute, is_sequence, is_for_training, _ in SCHEMA[1:]:
+    for key, attribute, is_sequence, is_for_training, _ in SCHEMA:
         if is_training or not is_for_training:
             value = getattr(feature, attribute)
             entries.append(_map_entry(key, _packed(value if is_sequence else [value])))
-    return b"".join(entries)
-
-
-def _with_id(unique_id: int, content: bytes) -> bytes:
-    return _field(1, _map_entry(SCHEMA[0].key, _packed([unique_id])) + content)  # Example.features
+    return _field(1, b"".join(entries))  # Example.features
 
 
 # The wire format: https://protobuf.dev/programming-guides/encoding. An integer is a "varint": 7 bits a byte,

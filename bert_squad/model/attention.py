@@ -1,5 +1,8 @@
 """Scaled dot-product attention over heads, for prediction and, with dropout and its gradient by hand, for training.
 
+In types narrower than float32, prediction computes scores and their softmax in float32 all the same. Training does not,
+because it would take twice the memory.
+
 Shapes: B batch, S sequence, H hidden, N heads, D head size.
 
 Source: `modeling.attention_layer`; Vaswani et al. 2017.
@@ -27,8 +30,8 @@ def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, score_bias: tf.Te
     Returns:
       float [B, N, S, D].
     """
-    # Scores are float32 whatever the type: rounded to 8 bits they would change answers. In this order TensorFlow does it
-    # all in one operation.
+    # Scores are float32 whatever the type: rounded to 8 bits they would change more answers. TensorFlow does scale and
+    # bias in one operation with the product when they stand in this order.
     query, key, score_bias = (tf.cast(x, tf.float32) for x in (query, key, score_bias))
     scores = tf.matmul(query, key, transpose_b=True) * (1.0 / math.sqrt(query.shape[-1])) + score_bias
     return tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)

@@ -4,10 +4,10 @@ Weights exist as soon as a layer is made, so that a checkpoint can be loaded int
 called. Shapes: B batch, S sequence, R rows (the B*S positions, or fewer when padding is left out), H hidden,
 N heads, D head size, I intermediate.
 
-Matrix products, attention scores and their softmax are done in the type of the model, float32 by default; the sums that
-run through all layers and their normalisation always in float32. In training what stands between matrix products is
-compiled (`model.fusion`), and biases and activations are float32 too; in prediction it is left to TensorFlow, because
-exported models must run where there is no compiler.
+Matrix products are done in the type of the model, float32 by default; the sums that run through all layers and their
+normalisation always in float32 (for attention see there). In training what stands between matrix products is compiled
+(`model.fusion`), and biases and activations are float32 too; in prediction it is left to TensorFlow, because exported
+models must run where there is no compiler.
 
 Source: `modeling.BertModel`; Devlin et al. 2019, Vaswani et al. 2017.
 """
