@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from legacy_standin import nbest as nested_loops
 
+from benchmarks.legacy_standin import nbest as nested_loops
 from bert_squad.answers.candidates import PrelimPrediction, best_indexes, ranked_candidates
 
 LENGTH = 12

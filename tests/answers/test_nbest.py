@@ -10,8 +10,8 @@ from absl import logging
 from answers.nbest_goldens import CASES, CRASHED, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from legacy_standin import nbest as nested_loops
 
+from benchmarks.legacy_standin import nbest as nested_loops
 from bert_squad.answers import nbest
 from bert_squad.answers.candidates import NOWHERE
 from bert_squad.answers.nbest import (

@@ -5,8 +5,8 @@ import gzip
 import pytest
 import tensorflow as tf
 from golden_files import data_file, golden, golden_cases, golden_input, read_json, read_json_lines
-from legacy_standin.conversion import Tokenizer, write_features
 
+from benchmarks.legacy_standin.conversion import Tokenizer, write_features
 from bert_squad.data.examples import read_squad_examples, shuffle_examples
 from bert_squad.data.records import read_records
 
