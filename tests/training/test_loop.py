@@ -90,5 +90,11 @@ def send_twice(request):
 
 
 def test_the_second_signal_acts_as_always():
-    with noticed_signals() as request, pytest.raises(KeyboardInterrupt):
-        send_twice(request)
+    inherited = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job ignores it
+    try:
+        with noticed_signals() as request, pytest.raises(KeyboardInterrupt):
+            send_twice(request)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
