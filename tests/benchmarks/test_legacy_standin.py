@@ -4,10 +4,10 @@ import gzip
 
 import pytest
 import tensorflow as tf
-from golden_files import data_file, golden, golden_cases, golden_input, read_json, read_json_lines
+from feature_cases import feature_case
+from golden_files import data_file, golden, golden_cases, golden_input, read_json_lines
 
 from benchmarks.legacy_standin.conversion import Tokenizer, write_features
-from bert_squad.data.examples import read_squad_examples, shuffle_examples
 from bert_squad.data.records import read_records
 
 VOCABULARIES = {"uncased": ("vocab-uncased.txt", True), "cased": ("vocab-multilingual-cased.txt", False)}
@@ -30,16 +30,8 @@ def values_of(record):
 
 @pytest.mark.parametrize("case", [case for case in golden_cases("features") if case.startswith("tiny-")])
 def test_records(case, tmp_path):
-    flags = read_json(golden(f"features/{case}/flags.json"))
-    examples = read_squad_examples(
-        str(golden_input(flags["dataset"])),
-        flags["is_training"],
-        version_2_with_negative=flags["version_2_with_negative"],
-    )
-    if flags["shuffle_seed"]:
-        shuffle_examples(examples)
+    flags, examples, sizes = feature_case(case)
     tokenizer = Tokenizer(str(golden_input(flags["vocab"])), flags["do_lower_case"])
-    sizes = [flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length", "is_training")]
     write_features(str(tmp_path / "records"), examples, tokenizer, *sizes)
     legacy = tmp_path / "legacy"
     name = "train" if flags["is_training"] else "eval"

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from absl import logging
+from feature_cases import feature_case
 from golden_files import golden, golden_cases, golden_input, read_json, read_json_lines
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,15 +51,7 @@ def tokenizer_for():
 
 
 def convert_case(case, tokenizer_for):
-    flags = read_json(golden(f"features/{case}/flags.json"))
-    examples = read_squad_examples(
-        str(golden_input(flags["dataset"])),
-        flags["is_training"],
-        version_2_with_negative=flags["version_2_with_negative"],
-    )
-    if flags["shuffle_seed"]:
-        shuffle_examples(examples)
-    sizes = [flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length", "is_training")]
+    flags, examples, sizes = feature_case(case)
     return convert_examples_to_features(examples, tokenizer_for(flags), *sizes)
 
 

@@ -6,12 +6,13 @@ import sys
 import tracemalloc
 
 import pytest
+from feature_cases import feature_case
 from golden_files import golden, golden_cases, golden_input, read_json, read_json_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bert_squad.data import paragraphs
-from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
+from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import (
     feature_spec,
@@ -37,16 +38,8 @@ def values_of(serialized):
 
 
 def write_case(case, path):
-    flags = read_json(golden(f"features/{case}/flags.json"))
-    examples = read_squad_examples(
-        str(golden_input(flags["dataset"])),
-        flags["is_training"],
-        version_2_with_negative=flags["version_2_with_negative"],
-    )
-    if flags["shuffle_seed"]:
-        shuffle_examples(examples)
+    flags, examples, sizes = feature_case(case)
     tokenizer = FullTokenizer(str(golden_input(flags["vocab"])), flags["do_lower_case"])
-    sizes = [flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length", "is_training")]
     return flags, write_features(path, examples, tokenizer, *sizes)
 
 

@@ -1,26 +1,17 @@
 """Leaving padding out changes nothing but rounding for the positions that are real."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import tiny_model
+from tiny_models import TINY, tiny_model
 
 from bert_squad.checkpoints.tf1 import tf1_variables
-from bert_squad.config import BertConfig
 from bert_squad.model.packing import Packed, Padded
 from bert_squad.model.squad_model import PADDING_LOGIT, BertForSquad
 
-CONFIG = BertConfig(
-    vocab_size=60,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=24,
-    max_position_embeddings=160,
-    type_vocab_size=2,
-    hidden_dropout_prob=0.0,
-    attention_probs_dropout_prob=0.0,
-)
+CONFIG = dataclasses.replace(TINY, vocab_size=60, max_position_embeddings=160)
 
 
 def inputs(lengths, size):
