@@ -21,11 +21,14 @@ def one_pass(function: Callable) -> Callable:
     Returns:
       A function that computes the same.
     """
-    compiled = tf.function(function, jit_compile=True)
+    compiled = tf.function(function, jit_compile=True, autograph=False)
 
-    @functools.wraps(function)
+    @tf.autograph.experimental.do_not_convert
     def call(*tensors):
-        return (function if has_gpu() else compiled)(*tensors)
+        if has_gpu():
+            return function(*tensors)
+        # The graph around it does not see the shapes inside, and its optimizer complains of what it does not know.
+        return tf.nest.map_structure(lambda x: tf.ensure_shape(x, x.shape), compiled(*tensors))
 
     return call
 
@@ -63,7 +66,7 @@ def fused(function: Callable) -> Callable:
 
         return outputs, gradient
 
-    @functools.wraps(function)
+    @tf.autograph.experimental.do_not_convert
     def call(*arguments):
         return differentiable(*map(tf.convert_to_tensor, arguments))
 

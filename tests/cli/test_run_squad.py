@@ -157,6 +157,8 @@ def test_training_writes_the_legacy_files(trained):
     ]
     assert outputs(folder / "output") == sorted([*checkpoints, *others])
     assert "Num steps = 33" in done.stderr
+    for noise in ("AutoGraph", "PredictCost", "Warning"):
+        assert noise not in done.stderr
     assert re.search(r"step 33 of 33: loss \d\.\d+, learning rate .*, .* examples/s, 00:00 left", done.stderr)
 
 

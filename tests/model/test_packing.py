@@ -77,3 +77,15 @@ def test_sequences_of_similar_length_share_a_group():
     lengths = np.array([300, 10, 200, 20, 250, 30, 100, 40])
     mask = tf.constant((np.arange(384) < lengths[:, None]).astype(np.int32))
     assert [tuple(group.shape) for group in Packed(mask).masks] == [(2, 64), (2, 64), (2, 256), (2, 320)]
+
+
+def test_groups_drop_independently():
+    """Four equal windows fall into four groups; dropout of attention alone must make their logits differ."""
+    config = dataclasses.replace(CONFIG, attention_probs_dropout_prob=0.5)
+    model = BertForSquad(config, leave_out_padding=True)
+    model.set_weights(tiny_model(5, config).get_weights())
+    batch = inputs([20], 24)
+    batch = {name: tf.constant(np.repeat(value, 4, axis=0)) for name, value in batch.items()}
+    start_logits, _ = model(batch, training=True, dropout_seed=tf.constant([1, 2]))
+    rows = {tuple(row) for row in start_logits.numpy()[:, :20].round(4)}
+    assert len(rows) == 4
