@@ -73,7 +73,14 @@ def check_step(index: int, values: list[float]) -> None:
         )
 
 
-def test_24_steps_of_the_legacy_program():
+@pytest.fixture(params=["plain", "compiled"])
+def each_update(request, monkeypatch):
+    """Small variables are updated by plain operations, large ones by a compiled function: have all by one of them."""
+    worth = 0 if request.param == "compiled" else 2**40
+    monkeypatch.setattr("bert_squad.training.optimizer._WORTH_COMPILING", worth)
+
+
+def test_24_steps_of_the_legacy_program(each_update):
     model = new_model()
     load_checkpoint(model, prefix("init/model.ckpt"))
     run = Run(model)
@@ -137,13 +144,21 @@ def test_norm_counts_repeated_rows_separately():
         ("bert/encoder/layer_0/output/dense/bias", False),
     ],
 )
-def test_weight_decay_by_name(name, decays):
+def test_weight_decay_by_name(name, decays, each_update):
     variable = tf.Variable([2.0])
     AdamWeightDecay({name: variable}).apply_gradients([tf.constant([0.0])], tf.constant(0.5))
     assert float(variable[0]) == pytest.approx(2.0 - 0.5 * 0.01 * 2.0 if decays else 2.0, rel=1e-6)
 
 
-def test_one_update_by_hand():
+def test_one_infinite_gradient_makes_everything_nan(each_update):
+    """As `tf.clip_by_global_norm` does; nothing half updated may be saved as if it were good."""
+    variables = {"kernel": tf.Variable([1.0]), "other": tf.Variable([2.0])}
+    gradients = [tf.constant([float("inf")]), tf.constant([0.5])]
+    AdamWeightDecay(variables).apply_gradients(gradients, tf.constant(0.01))
+    assert all(np.isnan(variable.numpy()).all() for variable in variables.values())
+
+
+def test_one_update_by_hand(each_update):
     """From the rule: m = 0.1 g, v = 0.001 g², no bias correction, epsilon outside the root."""
     variable = tf.Variable([1.0])
     AdamWeightDecay({"kernel": variable}).apply_gradients([tf.constant([0.5])], tf.constant(0.01))
