@@ -115,23 +115,23 @@ def test_batches_by_length_hold_every_window_once_without_its_padding(tmp_path, 
     path = str(tmp_path / "eval.tf_record")
     examples = read_squad_examples(str(golden("model/legacy_run/v1/dev.json")), False)
     tokenizer = FullTokenizer(str(golden("model/legacy_run/v1/vocab.txt")), True)
-    count = write_features(path, examples, tokenizer, 128, 24, 16, False)
+    count = write_features(path, examples, tokenizer, 384, 128, 16, False)
     whole = {}
-    for batch in predict_batches(path, max_seq_length=128, batch_size=5):
+    for batch in predict_batches(path, max_seq_length=384, batch_size=5):
         for row, unique_id in enumerate(batch["unique_ids"].numpy()):
             whole[int(unique_id)] = {name: values[row].numpy() for name, values in batch.items()}
     seen = []
-    batches = list(predict_batches_by_length(path, max_seq_length=128, batch_size=5))
+    batches = list(predict_batches_by_length(path, max_seq_length=384, batch_size=5))
     for batch in batches:
         size = batch["input_ids"].shape[1]
         longest = int(batch["input_mask"].numpy().sum(axis=1).max())
-        assert longest <= size <= min(128, longest + LENGTHS_ROUNDED_TO - 1)
+        assert longest <= size <= min(384, longest + LENGTHS_ROUNDED_TO - 1)
         for row, unique_id in enumerate(batch["unique_ids"].numpy()):
             seen.append(int(unique_id))
             for name in ("input_ids", "input_mask", "segment_ids"):
                 np.testing.assert_array_equal(batch[name][row], whole[seen[-1]][name][:size])
                 assert not whole[seen[-1]][name][size:].any()
-    assert min(batch["input_ids"].shape[1] for batch in batches) < 96, "else nothing was cut off"
+    assert min(batch["input_ids"].shape[1] for batch in batches) < 384, "else nothing was cut off"
     assert sorted(seen) == sorted(whole)
     assert len(seen) == count
     sorted_together = [batch["input_ids"].shape[1] for batch in batches[:2]]
