@@ -14,6 +14,7 @@ from pathlib import Path
 import stages  # its flags are ours too
 import tensorflow as tf
 from absl import app
+from machine import describe_machine
 from ours import OurProgram
 
 from bert_squad.model.packing import GROUPS
@@ -85,7 +86,7 @@ def show(name: str, seconds: float, by_kind: dict[str, float], floor: float, cou
 def main(_) -> None:
     """Profile both modes."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    stages.describe_machine()
+    describe_machine()
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, stages.model_sizes(), directory)
         config = ours.bert_config

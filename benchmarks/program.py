@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from absl import app, flags
+from machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = flags.FLAGS
@@ -64,7 +65,7 @@ def copied(data: dict, copies: int) -> dict:
 
 def main(_) -> None:
     """Measure and print."""
-    print("command: ", " ".join(sys.argv))
+    describe_machine()
     for name, flag, exit_code in (("--help", "--help", 0), ("a flag error", "--do_trian", 1)):
         seconds = [run(flag, exit_code=exit_code)[0] for _ in range(FLAGS.starts)]
         print(f"{name:14} {statistics.median(seconds):5.2f} s ({min(seconds):.2f}–{max(seconds):.2f})")

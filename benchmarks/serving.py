@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from machine import describe_machine
 
 HERE = Path(__file__).resolve().parent
 FLAGS = flags.FLAGS
@@ -271,7 +272,7 @@ def main(_) -> None:
     """Export, start, measure, show."""
     sys.path.insert(0, str(HERE.parent))
     questions, contexts = read_questions()
-    print("command: ", " ".join(sys.argv))
+    describe_machine()
     print(f"questions: {len(questions)} of {FLAGS.data_file}, processors: {os.cpu_count()}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         contenders = start_contenders(Path(directory), questions, contexts)

@@ -8,10 +8,8 @@ transformers are peers, not requirements: without them their lines are left out.
 beside ours: conversion and n-best are measured against a plain port of its way (`legacy_standin`).
 """
 
-import importlib.metadata
 import importlib.util
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import app, flags
+from machine import describe_machine
 
 FLAGS = flags.FLAGS
 STAGES = ("conversion", "training", "prediction", "nbest")
@@ -91,21 +90,6 @@ def show(stage: str, rates: dict[str, list[float]]) -> None:
 def model_sizes() -> dict:
     """Return the keys and values of the `bert_config.json` to measure."""
     return json.loads(Path(FLAGS.bert_config_file).read_text()) if FLAGS.bert_config_file else MINILM
-
-
-def describe_machine() -> None:
-    """Print the command, the versions and the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next(
-        (line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor()
-    )
-    words = set(next((line for line in lines if line.startswith("flags")), "").split())
-    extensions = " ".join(sorted(words & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}))
-    print("command: ", " ".join(sys.argv))
-    print(f"machine:  {processor} ({extensions}), Python {platform.python_version()}")
-    for package in ("tensorflow", "torch", "transformers"):
-        if importlib.util.find_spec(package):
-            print(f"{package}: {importlib.metadata.version(package)}")
 
 
 def main(_) -> None:

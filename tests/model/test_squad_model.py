@@ -118,3 +118,18 @@ def test_the_model_can_be_described_and_made_again():
     model = BertForSquad(TINY)
     description = json.loads(json.dumps(model.get_config()))
     assert BertForSquad.from_config(description).bert_config == TINY
+
+
+def test_what_was_trained_in_any_way_is_exported_exact(golden_model):
+    """`with_all_in` is what export writes; `for_prediction` keeps narrow weights in dense layers alone."""
+    inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))
+    trained = BertForSquad(golden_model.bert_config, "bfloat16", leave_out_padding=True)
+    trained.set_weights(golden_model.get_weights())
+    exported = trained.with_all_in("float32")
+    np.testing.assert_array_equal(exported(inputs)[0], golden_model(inputs)[0])
+    narrow = trained.for_prediction()
+    assert golden_model.for_prediction() is golden_model
+    assert narrow.bert.transformer_layers[0].intermediate.kernel.dtype == tf.bfloat16
+    assert narrow.bert.embeddings.word_embeddings.dtype == tf.float32
+    np.testing.assert_allclose(narrow(inputs)[0], trained(inputs)[0], atol=0.02)
+    assert {weight.dtype for weight in trained.with_all_in("bfloat16").weights} == {tf.bfloat16}
