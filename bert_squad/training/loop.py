@@ -45,7 +45,7 @@ def make_train_step(
     """
     variables = list(optimizer.variables_by_name.values())
 
-    def losses_and_gradients(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor | float):
+    def loss_and_gradients(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor | float):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             start_logits, end_logits = model(batch, training=True, dropout_seed=tf.stack([seed, step]))
@@ -58,13 +58,13 @@ def make_train_step(
 
     @tf.function(jit_compile=jit_compile)
     def train_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
-        loss, gradients = losses_and_gradients(step, batch, 1.0)
+        loss, gradients = loss_and_gradients(step, batch, 1.0)
         rate = rate_of(step)
         return loss, rate, optimizer.apply_gradients(gradients, rate)
 
     @tf.function(jit_compile=jit_compile)
     def scaled_train_step(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor):
-        loss, gradients = losses_and_gradients(step, batch, scale)
+        loss, gradients = loss_and_gradients(step, batch, scale)
         gradients = [_divided(gradient, scale) for gradient in gradients]
         rate, global_norm = rate_of(step), tf.linalg.global_norm(gradients)
         if tf.math.is_finite(global_norm):
