@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from legacy_standin.conversion import Tokenizer, write_features
+from legacy_standin.conversion import write_features
 from legacy_standin.nbest import answer
+from legacy_standin.tokenization import Tokenizer
 
 SHARE = 10  # it takes so long that it does one of so many questions
 

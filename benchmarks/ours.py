@@ -1,7 +1,7 @@
 """Our program as a contender of `stages.py`: the exact default, and what --fast chooses on this device."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,23 @@ from bert_squad.training.loop import make_train_step
 from bert_squad.training.optimizer import AdamWeightDecay
 
 N_BEST_SIZE, MAX_ANSWER_LENGTH = 20, 30
+
+
+def document_logits(rng: np.random.Generator, size: int, positions: Sequence[int]) -> np.ndarray:
+    """Draw logits float32 [2, S] that look like those of a trained model.
+
+    They favour the document, and there the neighbourhood of one place, so that about as many of the best starts and
+    ends fit together as with MiniLM fine-tuned on XQuAD: 105 pairs a window there, 118 here.
+
+    Args:
+      rng: what they are drawn from.
+      size: S.
+      positions: the positions of the document.
+    """
+    logits = rng.normal(size=(2, size))
+    logits[:, positions] += 8
+    logits -= 0.02 * np.abs(np.arange(size) - rng.choice(positions))
+    return logits.astype(np.float32)
 
 
 class OurProgram:
@@ -106,11 +123,11 @@ class OurProgram:
 
     @functools.cached_property
     def results(self) -> list[RawResult]:
-        """Random logits for `features`."""
+        """Logits for `features`."""
         rng = np.random.default_rng(1)
         size = self._flags.predict_seq_length
         return [
-            RawResult(feature.unique_id, *rng.normal(size=(2, size)).astype(np.float32))
+            RawResult(feature.unique_id, *document_logits(rng, size, list(feature.token_to_orig_map)))
             for feature in self.features
         ]
 

@@ -1,11 +1,14 @@
 """Hugging Face transformers on torch as a contender of `stages.py`, used as its own question answering example is."""
 
+import functools
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from ours import MAX_ANSWER_LENGTH, N_BEST_SIZE
+from ours import document_logits
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+from transformers_nbest import choose_answers
 
 
 class TransformersProgram:
@@ -31,7 +34,7 @@ class TransformersProgram:
         if stage == "conversion":
             return {"transformers fast tokenizer": self._convert}
         if stage == "nbest":
-            return {"transformers' way (stand-in)": self._nbest()}
+            return self._nbest()
         make = {"training": self._training, "prediction": self._prediction}[stage]
         return {"transformers float32": make(False), "transformers bfloat16 autocast": make(True)}
 
@@ -111,57 +114,29 @@ class TransformersProgram:
 
         return turn
 
-    def _nbest(self) -> Callable[[], int]:
-        """Choose answers as its example script does: pairs of the best starts and ends, texts cut out by offsets."""
+    def _nbest(self) -> dict[str, Callable[[], int]]:
+        """Answers chosen as its example script does, from lists and, as there, from a `datasets.Dataset`."""
         encoded = self._tokenize(self._flags.predict_seq_length)
-        windows_of: dict[int, list[int]] = {}
-        offsets = []
-        for window, mapping in enumerate(encoded["offset_mapping"]):
-            windows_of.setdefault(encoded["overflow_to_sample_mapping"][window], []).append(window)
-            offsets.append(
-                [
-                    pair if of == 1 else None
-                    for pair, of in zip(mapping, encoded.sequence_ids(window), strict=True)
-                ]
-            )
+        example_ids = [str(number) for number in encoded["overflow_to_sample_mapping"]]
+        windows: dict[str, list] = {"example_id": example_ids, "offset_mapping": []}
         rng = np.random.default_rng(1)
-        logits = rng.normal(size=(len(offsets), 2, self._flags.predict_seq_length)).astype(np.float32)
+        logits = []
+        for window, mapping in enumerate(encoded["offset_mapping"]):
+            is_document = [of == 1 for of in encoded.sequence_ids(window)]
+            windows["offset_mapping"].append(
+                [pair if inside else None for pair, inside in zip(mapping, is_document, strict=True)]
+            )
+            positions = np.flatnonzero(is_document).tolist()
+            logits.append(document_logits(rng, self._flags.predict_seq_length, positions))
+        start_logits, end_logits = np.stack(logits, axis=1)
+        examples = [{"id": str(number), "context": context} for number, context in enumerate(self._contexts)]
+        rows = [dict(zip(windows, row, strict=True)) for row in zip(*windows.values(), strict=True)]
+        contenders = {"transformers' way": rows}
+        if importlib.util.find_spec("datasets"):
+            from datasets import Dataset
 
-        def turn() -> int:
-            for question, context in enumerate(self._contexts):
-                candidates = []
-                for window in windows_of[question]:
-                    start_logits, end_logits = logits[window]
-                    mapping = offsets[window]
-                    starts = np.argsort(start_logits)[: -N_BEST_SIZE - 1 : -1].tolist()
-                    ends = np.argsort(end_logits)[: -N_BEST_SIZE - 1 : -1].tolist()
-                    for start in starts:
-                        for end in ends:
-                            if start >= len(mapping) or end >= len(mapping):
-                                continue
-                            if mapping[start] is None or mapping[end] is None:
-                                continue
-                            if end < start or end - start + 1 > MAX_ANSWER_LENGTH:
-                                continue
-                            candidates.append(
-                                {
-                                    "offsets": (mapping[start][0], mapping[end][1]),
-                                    "score": start_logits[start] + end_logits[end],
-                                    "start_logit": start_logits[start],
-                                    "end_logit": end_logits[end],
-                                }
-                            )
-                best = sorted(candidates, key=lambda candidate: candidate["score"], reverse=True)[
-                    :N_BEST_SIZE
-                ]
-                for candidate in best:
-                    begin, finish = candidate.pop("offsets")
-                    candidate["text"] = context[begin:finish]
-                scores = np.array([candidate.pop("score") for candidate in best])
-                if len(scores):
-                    weights = np.exp(scores - scores.max())
-                    for candidate, probability in zip(best, weights / weights.sum(), strict=True):
-                        candidate["probability"] = probability
-            return len(self._contexts)
-
-        return turn
+            contenders["transformers' way, datasets"] = Dataset.from_dict({**encoded, **windows})
+        return {
+            name: functools.partial(choose_answers, examples, features, start_logits, end_logits)
+            for name, features in contenders.items()
+        }

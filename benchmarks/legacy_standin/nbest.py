@@ -1,13 +1,13 @@
 """Answers as LEGACY.md describes them, with plain nested loops over Python lists: the reference for the fast code.
 
-Written from that page, not from `bert_squad.answers`, with which it shares no code but `get_final_text`,
-which has goldens of its own and is faster than the legacy one. Verified against the goldens by test_nbest.py.
+Written from that page, not from `bert_squad.answers`, with which it shares no code. Verified against the goldens by
+tests/answers/test_nbest.py.
 """
 
 import math
 from collections import namedtuple
 
-from bert_squad.text.alignment import get_final_text
+from .final_text import get_final_text
 
 Candidate = namedtuple("Candidate", "feature start end start_logit end_logit")
 

@@ -1,16 +1,20 @@
-"""Find the candidate answers of a question in its logits, the best first.
+"""Find the candidate answers of questions in their logits, the best first.
 
-Two stages, both in numpy: per feature the best starts and ends are paired and the impossible pairs dropped;
-then the pairs of all features of the question are ranked by the sum of their logits. Equal logits do occur, so
-every step keeps the order of the stable sorts of the legacy program.
+Two stages, both in numpy: the best starts and ends of each feature are paired and the impossible pairs dropped, for
+many features at once; then the pairs of all features of a question are ranked by the sum of their logits. Equal
+logits do occur, so every step keeps the order of the stable sorts of the legacy program.
 """
 
+import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from bert_squad.data.features import InputFeatures
+
+Logits = tuple[np.ndarray, np.ndarray]  # of starts and of ends, float32 or float64 [S] without NaN
 
 
 class PrelimPrediction(NamedTuple):
@@ -34,31 +38,74 @@ NOWHERE = PrelimPrediction(-1, -1, -1, 0.0, 0.0)
 
 
 def ranked_candidates(
-    features: Sequence[InputFeatures],
-    logits: Sequence[tuple[np.ndarray, np.ndarray]],
+    questions: Sequence[tuple[Sequence[InputFeatures], Sequence[Logits]]],
     n_best_size: int,
     max_answer_length: int,
-    null: PrelimPrediction | None = None,
-) -> Iterator[PrelimPrediction]:
-    """Give the candidates of one question by the sum of their logits, descending.
+) -> list[Iterator[PrelimPrediction]]:
+    """Give the candidates of each question by the sum of their logits, descending.
 
-    Equal sums keep the order: feature, rank of the start, rank of the end, and at last `null`.
+    Equal sums keep the order: feature, rank of the start, rank of the end.
 
     Args:
-      features: the F features of the question.
-      logits: for each of them (start_logits, end_logits), float32 or float64 [S], without NaN.
+      questions: for each question its features, and the logits of each of them.
       n_best_size: how many starts and ends of each feature are tried, from 1.
       max_answer_length: longest answer in WordPieces (inclusive).
-      null: the candidate that means "no answer", where there is one.
+
+    Returns:
+      An iterator for each question.
 
     Source: the candidate loop of `write_predictions` in the legacy run_squad.py.
-    Differs: a candidate is made when it is asked for; most never are.
+    Differs: looks at many questions at once; makes a candidate when it is asked for, since most never are.
     """
-    spans = _ranked_spans(features, logits, n_best_size, max_answer_length)
-    return spans if null is None else _insert_null(spans, null)
+    features = [feature for of_question, _ in questions for feature in of_question]
+    logits = [of_feature for _, of_question in questions for of_feature in of_question]
+    first_rows = list(itertools.accumulate((len(of_question) for of_question, _ in questions), initial=0))
+    parts, row = [], 0
+    for _, group in itertools.groupby(logits, lambda pair: (len(pair[0]), pair[0].dtype, pair[1].dtype)):
+        starts, ends = zip(*group, strict=True)
+        members = features[row : row + len(starts)]
+        parts.append(
+            _possible_pairs(members, np.stack(starts), np.stack(ends), n_best_size, max_answer_length)
+        )
+        parts[-1][0][:] += row
+        row += len(starts)
+    if not parts:
+        return [iter(()) for _ in questions]
+    columns = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+    rows, _, _, start_logits, end_logits = columns
+    descending = -(start_logits + end_logits)
+    bounds = rows.searchsorted(first_rows).tolist()
+    rankings = [
+        begin + descending[begin:end].argsort(kind="stable") for begin, end in itertools.pairwise(bounds)
+    ]
+    columns = (rows - np.repeat(first_rows[:-1], np.diff(bounds)), *columns[1:])
+    # An n-best list seldom needs more than its length. So many are made for all questions together: that is quicker.
+    best = _made(columns, np.concatenate([ranking[:n_best_size] for ranking in rankings]))
+    return [
+        itertools.chain(
+            list(itertools.islice(best, min(n_best_size, len(ranking)))),
+            _made_in_chunks(columns, ranking[n_best_size:], n_best_size),
+        )
+        for ranking in rankings
+    ]
 
 
-def _insert_null(spans: Iterator[PrelimPrediction], null: PrelimPrediction) -> Iterator[PrelimPrediction]:
+def _made_in_chunks(
+    columns: Sequence[np.ndarray], places: np.ndarray, size: int
+) -> Iterator[PrelimPrediction]:
+    for begin in range(0, len(places), size):
+        yield from _made(columns, places[begin : begin + size])
+
+
+def _made(columns: Sequence[np.ndarray], places: np.ndarray) -> Iterator[PrelimPrediction]:
+    """Make candidates of what stands at some places of the columns."""
+    # What `PrelimPrediction._make` does, without a step through Python for each.
+    make = functools.partial(tuple.__new__, PrelimPrediction)
+    return map(make, zip(*(column[places].tolist() for column in columns), strict=True))
+
+
+def insert_null(spans: Iterator[PrelimPrediction], null: PrelimPrediction) -> Iterator[PrelimPrediction]:
+    """Put the candidate that means "no answer" in its place by rank: behind spans of the same sum."""
     null_score = null.start_logit + null.end_logit
     for candidate in spans:
         if null_score > candidate.start_logit + candidate.end_logit:
@@ -71,85 +118,70 @@ def _insert_null(spans: Iterator[PrelimPrediction], null: PrelimPrediction) -> I
 
 
 def best_indexes(logits: np.ndarray, n_best_size: int) -> np.ndarray:
-    """Return the indexes of the largest logits, descending; of equal ones the lower index comes first.
+    """Return the indexes of the largest logits of each row, descending; of equal ones the lower index comes first.
 
     Args:
-      logits: floats [S] without NaN.
+      logits: floats [F, S] without NaN.
       n_best_size: how many at most, from 1.
+
+    Returns:
+      int [F, min(n_best_size, S)].
 
     Source: `_get_best_indexes` of the legacy run_squad.py.
     Differs: selects before it sorts; the outcome is that of a stable sort of everything.
 
-    >>> best_indexes(np.array([1.0, 3.0, 3.0, 2.0, 1.0]), 4).tolist()
-    [1, 2, 3, 0]
+    >>> best_indexes(np.array([[1.0, 3.0, 3.0, 2.0, 1.0]]), 4).tolist()
+    [[1, 2, 3, 0]]
     """
     descending = -logits
-    if n_best_size < len(logits):
-        # Of the values equal to the last one wanted a partition picks any; all of them must stand for the sort.
-        last_wanted = np.partition(descending, n_best_size - 1)[n_best_size - 1]
-        indexes = (descending <= last_wanted).nonzero()[0]
-        return indexes[descending[indexes].argsort(kind="stable")[:n_best_size]]
-    return descending.argsort(kind="stable")
-
-
-def _ranked_spans(
-    features: Sequence[InputFeatures],
-    logits: Sequence[tuple[np.ndarray, np.ndarray]],
-    n_best_size: int,
-    max_answer_length: int,
-) -> Iterator[PrelimPrediction]:
-    parts = [
-        _possible_pairs(feature_index, feature, start_logits, end_logits, n_best_size, max_answer_length)
-        for feature_index, (feature, (start_logits, end_logits)) in enumerate(
-            zip(features, logits, strict=True)
-        )
-    ]
-    if not parts:
-        return
-    columns = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
-    *_, start_logits, end_logits = columns
-    ranking = (-(start_logits + end_logits)).argsort(kind="stable")
-    # An n-best list seldom needs more than its length, so that many are made Python values at a time.
-    for begin in range(0, len(ranking), n_best_size):
-        chunk = ranking[begin : begin + n_best_size]
-        yield from map(PrelimPrediction, *(column[chunk].tolist() for column in columns))
+    if n_best_size < logits.shape[1]:
+        last_wanted = np.partition(descending, n_best_size - 1)[:, n_best_size - 1, np.newaxis]
+        is_wanted = descending <= last_wanted
+        if np.count_nonzero(is_wanted) == len(logits) * n_best_size:
+            indexes = is_wanted.nonzero()[1].reshape(-1, n_best_size)
+            order = np.take_along_axis(descending, indexes, 1).argsort(kind="stable")
+            return np.take_along_axis(indexes, order, 1)
+        # In some row values beyond the last one wanted equal it; only a sort of everything tells which to take.
+    return descending.argsort(kind="stable")[:, :n_best_size]
 
 
 def _possible_pairs(
-    feature_index: int,
-    feature: InputFeatures,
+    features: Sequence[InputFeatures],
     start_logits: np.ndarray,
     end_logits: np.ndarray,
     n_best_size: int,
     max_answer_length: int,
 ) -> tuple[np.ndarray, ...]:
-    """Pair the best starts of one feature with its best ends, as far as a pair is a span of the document.
+    """Pair the best starts of each feature with its best ends, as far as a pair is a span of the document.
 
     Returns:
-      The fields of `PrelimPrediction` as arrays [P], in the order of start rank, then end rank. The logits are
-      doubles: sums of float32 tie where the sums of the legacy program do not.
+      Arrays [P]: the number of the feature, then the fields of `PrelimPrediction` from `start_index` on; in the order
+      of feature, start rank, end rank. The logits are doubles: sums of float32 tie where the sums of the legacy
+      program do not.
     """
-    num_tokens = len(feature.tokens)
-    orig_of, max_context = feature.token_to_orig_map, feature.token_is_max_context
+    starts, ends = best_indexes(start_logits, n_best_size), best_indexes(end_logits, n_best_size)
+    num_tokens = np.array([len(feature.tokens) for feature in features])[:, np.newaxis]
+    words_of = [feature.token_to_orig_map.__contains__ for feature in features]
+    contexts_of = [feature.token_is_max_context.get for feature in features]
     # LEGACY: the start must have its maximum context in this feature; the end need not.
-    starts = [
-        index
-        for index in best_indexes(start_logits, n_best_size).tolist()
-        if index in orig_of and index < num_tokens and max_context.get(index, False)
-    ]
-    ends = [
-        index
-        for index in best_indexes(end_logits, n_best_size).tolist()
-        if index in orig_of and index < num_tokens
-    ]
-    start_indexes, end_indexes = np.array(starts, dtype=np.intp), np.array(ends, dtype=np.intp)
-    length = end_indexes - start_indexes[:, None] + 1  # [starts, ends]
-    start_ranks, end_ranks = ((length > 0) & (length <= max_answer_length)).nonzero()
-    start_indexes, end_indexes = start_indexes[start_ranks], end_indexes[end_ranks]
+    start_is_possible = _for_each(words_of, starts) & _for_each(contexts_of, starts) & (starts < num_tokens)
+    end_is_possible = _for_each(words_of, ends) & (ends < num_tokens)
+    length = ends[:, np.newaxis] - starts[:, :, np.newaxis] + 1  # [features, starts, ends]
+    is_possible = (length > 0) & (length <= max_answer_length)
+    is_possible &= start_is_possible[:, :, np.newaxis] & end_is_possible[:, np.newaxis]
+    # `nonzero` of three dimensions takes ten times as long as that of one.
+    rows, start_ranks, end_ranks = np.unravel_index(np.flatnonzero(is_possible), is_possible.shape)
+    starts, ends = starts[rows, start_ranks], ends[rows, end_ranks]
     return (
-        np.full(len(start_indexes), feature_index),
-        start_indexes,
-        end_indexes,
-        start_logits[start_indexes].astype(np.float64),
-        end_logits[end_indexes].astype(np.float64),
+        rows,
+        starts,
+        ends,
+        start_logits[rows, starts].astype(np.float64),
+        end_logits[rows, ends].astype(np.float64),
     )
+
+
+def _for_each(tests, positions: np.ndarray) -> np.ndarray:
+    """Apply the test of each row to the positions in it: bool, of the same shape."""
+    answers = itertools.chain.from_iterable(map(map, tests, positions.tolist()))
+    return np.fromiter(answers, bool, positions.size).reshape(positions.shape)

@@ -1,25 +1,27 @@
 """Turn logits into answers: the n-best texts of every question, its prediction, and the odds of no answer.
 
-`predict_example` answers one question by itself, so a pipeline can feed questions one after another in flat
-memory (`stream_predictions`); `compute_predictions` collects all answers. No TensorFlow here.
+`predict_examples` answers some questions, a few at a time because that is quicker; a pipeline can feed questions one
+after another in flat memory (`stream_predictions`); `compute_predictions` collects all answers. No TensorFlow here.
 """
 
 import collections
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from absl import logging
 
-from bert_squad.answers.candidates import NOWHERE, PrelimPrediction, ranked_candidates
-from bert_squad.answers.raw_results import RawResult, logits_of
+from bert_squad.answers.candidates import NOWHERE, Logits, PrelimPrediction, insert_null, ranked_candidates
+from bert_squad.answers.raw_results import RawResult, check_numbers, logits_of
 from bert_squad.answers.span_texts import SpanTexts
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.errors import ConfigError, DataError
 
+QUESTIONS_TOGETHER = 32  # are answered at a time
 _HIGHEST_NULL_SCORE = 1000000  # LEGACY: a [CLS] score must be below this to be seen at all
 
 
@@ -122,7 +124,7 @@ def compute_predictions(
       DataError: when a feature has no result, or one that is not made of numbers.
 
     Source: `write_predictions` of the legacy run_squad.py.
-    Differs: answers where that crashed; see `predict_example`.
+    Differs: answers where that crashed; see `predict_examples`.
     """
     options = NbestOptions(
         n_best_size, max_answer_length, do_lower_case, version_2_with_negative, null_score_diff_threshold
@@ -133,8 +135,10 @@ def compute_predictions(
     result_of = {result.unique_id: result for result in results}
 
     answers = Predictions({}, {}, {})
-    for example_index, example in enumerate(examples):
-        answer = predict_example(example, features_of.get(example_index, ()), result_of, options)
+    questions = (
+        (example, features_of.get(example_index, ())) for example_index, example in enumerate(examples)
+    )
+    for answer in predict_examples(questions, result_of, options):
         # LEGACY: where an id occurs twice, the later answer replaces the earlier one and keeps its place.
         answers.predictions[answer.qas_id] = answer.text
         answers.nbest[answer.qas_id] = [entry.to_json() for entry in answer.nbest]
@@ -149,21 +153,37 @@ def stream_predictions(
     results: Iterable[RawResult],
     options: NbestOptions,
 ) -> Iterator[ExamplePrediction]:
-    """Answer questions one after another, holding only what the present question needs.
+    """Answer questions one after another, holding only what the present `QUESTIONS_TOGETHER` of them need.
 
     Args:
       examples: the questions.
       features: their features in the same order, as `convert_examples_to_features` yields them.
-      results: one for each feature. They are read as far as the present question needs and best come in the
+      results: one for each feature. They are read as far as the present questions need and best come in the
         order of the features: those that come early are kept until it is their turn.
       options: how answers are chosen.
 
     Raises:
-      DataError: when a feature comes too late or has no result; and as `predict_example`.
+      DataError: when a feature comes too late or has no result; and as `predict_examples`.
     """
-    features, results = iter(features), iter(results)
-    ahead = next(features, None)
+    results = iter(results)
     waiting: dict[int, RawResult] = {}
+    questions = _with_features(examples, iter(features))
+    while present := list(itertools.islice(questions, QUESTIONS_TOGETHER)):
+        own = [feature.unique_id for _, of_example in present for feature in of_example]
+        missing = set(own) - waiting.keys()
+        while missing and (result := next(results, None)) is not None:
+            waiting[result.unique_id] = result
+            missing.discard(result.unique_id)
+        yield from predict_examples(present, waiting, options)
+        for unique_id in own:
+            waiting.pop(unique_id, None)
+
+
+def _with_features(
+    examples: Iterable[SquadExample], features: Iterator[InputFeatures]
+) -> Iterator[tuple[SquadExample, list[InputFeatures]]]:
+    """Give each question with its features."""
+    ahead = next(features, None)
     for example_index, example in enumerate(examples):
         own = []
         while ahead is not None and ahead.example_index <= example_index:
@@ -175,33 +195,25 @@ def stream_predictions(
                 )
             own.append(ahead)
             ahead = next(features, None)
-        missing = {feature.unique_id for feature in own} - waiting.keys()
-        while missing and (result := next(results, None)) is not None:
-            waiting[result.unique_id] = result
-            missing.discard(result.unique_id)
-        yield predict_example(example, own, waiting, options)
-        for feature in own:
-            waiting.pop(feature.unique_id, None)
+        yield example, own
 
 
-def predict_example(
-    example: SquadExample,
-    features: Sequence[InputFeatures],
+def predict_examples(
+    questions: Iterable[tuple[SquadExample, Sequence[InputFeatures]]],
     results: Mapping[int, RawResult],
     options: NbestOptions,
-) -> ExamplePrediction:
-    """Answer one question.
+) -> Iterator[ExamplePrediction]:
+    """Answer some questions.
 
     Args:
-      example: the question.
-      features: its features in order; none when its passage holds no tokens.
-      results: the result of each of them, by `unique_id`.
+      questions: each with its features in order; none when its passage holds no tokens.
+      results: the result of each feature, by `unique_id`.
       options: how answers are chosen.
 
-    Returns:
-      The answer and its n-best list: distinct texts, the best first, probabilities adding up to 1. The list has
-      at least one entry, and with `version_2_with_negative` one that is "", even if that makes it longer than
-      `n_best_size`.
+    Yields:
+      For each question the answer and its n-best list: distinct texts, the best first, probabilities adding up to 1.
+      The list has at least one entry, and with `version_2_with_negative` one that is "", even if that makes it longer
+      than `n_best_size`.
 
     Raises:
       DataError: when a feature has no result, or one that holds a NaN or infinity, or is of another shape.
@@ -211,14 +223,34 @@ def predict_example(
       answer is "" and the null odds are the null score, there being nothing to subtract; for a passage without
       tokens there is no null score either, and the odds are 0.0. A line in the log says so.
     """
-    logits = [logits_of(feature, results, example) for feature in features]
+    questions = iter(questions)
+    while present := list(itertools.islice(questions, QUESTIONS_TOGETHER)):
+        with_logits = [
+            (example, features, logits_of(example, features, results)) for example, features in present
+        ]
+        check_numbers(with_logits)
+        spans = ranked_candidates(
+            [(features, logits) for _, features, logits in with_logits],
+            options.n_best_size,
+            options.max_answer_length,
+        )
+        for (example, features, logits), of_example in zip(with_logits, spans, strict=True):
+            yield _prediction(example, features, logits, of_example, options)
+
+
+def _prediction(
+    example: SquadExample,
+    features: Sequence[InputFeatures],
+    logits: Sequence[Logits],
+    spans: Iterator[PrelimPrediction],
+    options: NbestOptions,
+) -> ExamplePrediction:
     score_null, null = _null_candidate(logits) if options.version_2_with_negative else (0.0, None)
-    chosen = _distinct_answers(example, features, logits, null, options)
-    probabilities = _softmax([candidate.start_logit + candidate.end_logit for _, candidate in chosen])
-    nbest = [
-        NbestEntry(text, probability, candidate)
-        for (text, candidate), probability in zip(chosen, probabilities, strict=True)
-    ]
+    chosen = _distinct_answers(example, features, spans, null, options)
+    probabilities = _softmax([candidate.start_logit + candidate.end_logit for candidate in chosen.values()])
+    # What `NbestEntry._make` does, without a step through Python for each.
+    make = functools.partial(tuple.__new__, NbestEntry)
+    nbest = list(map(make, zip(chosen.keys(), probabilities, chosen.values(), strict=True)))
     if null is None:
         return ExamplePrediction(example.qas_id, nbest[0].text, nbest, None)
 
@@ -235,7 +267,7 @@ def predict_example(
     return ExamplePrediction(example.qas_id, text, nbest, null_odds)
 
 
-def _null_candidate(logits: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, PrelimPrediction]:
+def _null_candidate(logits: Sequence[Logits]) -> tuple[float, PrelimPrediction]:
     """Return the null score and "no answer" as a candidate: [CLS] of the feature that speaks least for it."""
     if not logits:
         return 0.0, NOWHERE
@@ -254,16 +286,15 @@ def _null_candidate(logits: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[fl
 def _distinct_answers(
     example: SquadExample,
     features: Sequence[InputFeatures],
-    logits: Sequence[tuple[np.ndarray, np.ndarray]],
+    spans: Iterator[PrelimPrediction],
     null: PrelimPrediction | None,
     options: NbestOptions,
-) -> list[tuple[str, PrelimPrediction]]:
-    """Return the best candidates with their texts; of those with the same text only the first."""
+) -> dict[str, PrelimPrediction]:
+    """Return the best candidates by their texts; of those with the same text only the first."""
     chosen: dict[str, PrelimPrediction] = {}
     if features:
         texts = SpanTexts(example.doc_tokens, features, options.do_lower_case, options.verbose_logging)
-        candidates = ranked_candidates(features, logits, options.n_best_size, options.max_answer_length, null)
-        for candidate in candidates:
+        for candidate in spans if null is None else insert_null(spans, null):
             chosen.setdefault("" if candidate is null else texts.text_of(candidate), candidate)
             if len(chosen) == options.n_best_size:
                 break
@@ -273,7 +304,7 @@ def _distinct_answers(
     if not chosen:
         # LEGACY: the word "empty" stands for the lack of any candidate.
         chosen["empty"] = NOWHERE
-    return list(chosen.items())
+    return chosen
 
 
 def _softmax(scores: Sequence[float]) -> list[float]:

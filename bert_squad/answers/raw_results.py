@@ -1,6 +1,6 @@
 """What the model says about the features of a question, and whether it can be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +19,15 @@ class RawResult(NamedTuple):
 
 
 def logits_of(
-    feature: InputFeatures, results: Mapping[int, RawResult], example: SquadExample
+    example: SquadExample, features: Sequence[InputFeatures], results: Mapping[int, RawResult]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the start and end logits of each feature of a question as float32 or float64 [S], their shapes checked."""
+    return [_logits_of_feature(example, feature, results.get(feature.unique_id)) for feature in features]
+
+
+def _logits_of_feature(
+    example: SquadExample, feature: InputFeatures, result: RawResult | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the start and end logits of a feature as float32 or float64 [S], checked."""
-    result = results.get(feature.unique_id)
     if result is None:
         raise DataError(
             f"There is no result for feature {feature.unique_id} of question {example.qas_id}; "
@@ -34,13 +39,36 @@ def logits_of(
             f"The result for feature {feature.unique_id} of question {example.qas_id} must be two lists of as many "
             f"logits as the sequence has positions; their shapes are {start_logits.shape} and {end_logits.shape}."
         )
-    # Also false for NaN. Minus infinity is how some models mask positions, and does no harm.
-    if not (start_logits.max() < np.inf and end_logits.max() < np.inf):
-        raise DataError(
-            f"The result for feature {feature.unique_id} of question {example.qas_id} holds a NaN or infinity; "
-            "check the checkpoint, its training may have diverged."
-        )
     return start_logits, end_logits
+
+
+def check_numbers(
+    questions: Iterable[
+        tuple[SquadExample, Sequence[InputFeatures], Sequence[tuple[np.ndarray, np.ndarray]]]
+    ],
+) -> None:
+    """Raise a DataError when there is a NaN or infinity among the logits; it names the feature.
+
+    Minus infinity is how some models mask positions, and does no harm.
+
+    Args:
+      questions: for each its features and their logits, from `logits_of`.
+    """
+    questions = list(questions)
+    arrays = [array for _, _, logits in questions for pair in logits for array in pair]
+    if not arrays or _are_numbers(np.concatenate(arrays)):  # mostly; one look at all of them is quick
+        return
+    for example, features, logits in questions:
+        for feature, pair in zip(features, logits, strict=True):
+            if not all(map(_are_numbers, pair)):
+                raise DataError(
+                    f"The result for feature {feature.unique_id} of question {example.qas_id} holds a NaN or "
+                    "infinity; check the checkpoint, its training may have diverged."
+                )
+
+
+def _are_numbers(logits: np.ndarray) -> bool:
+    return bool(logits.max() < np.inf)  # also false for NaN
 
 
 def _float_array(logits: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -15,10 +15,11 @@ from benchmarks.legacy_standin import nbest as nested_loops
 from bert_squad.answers import nbest
 from bert_squad.answers.candidates import NOWHERE
 from bert_squad.answers.nbest import (
+    QUESTIONS_TOGETHER,
     NbestOptions,
     RawResult,
     compute_predictions,
-    predict_example,
+    predict_examples,
     stream_predictions,
 )
 from bert_squad.data.examples import SquadExample
@@ -376,9 +377,10 @@ def test_sums_are_not_compensated(monkeypatch):
 # Streams
 
 
-def test_a_stream_holds_what_one_question_needs(tokenizer):
+def test_a_stream_holds_what_the_present_questions_need(tokenizer):
+    count = 2 * QUESTIONS_TOGETHER + 3
     examples, features, results = small_case(
-        tokenizer, *[dataclasses.replace(QUESTION, qas_id=f"q{n}") for n in range(9)]
+        tokenizer, *[dataclasses.replace(QUESTION, qas_id=f"q{n}") for n in range(count)]
     )
     taken = {"features": 0, "results": 0}
 
@@ -391,13 +393,15 @@ def test_a_stream_holds_what_one_question_needs(tokenizer):
         examples, counted(features, "features"), counted(results, "results"), NbestOptions(**V1)
     )
     assert taken == {"features": 0, "results": 0}
-    for number, _ in enumerate(answers, start=1):
-        assert taken["results"] == number
-        assert taken["features"] == min(number + 1, 9)
+    for number, _ in enumerate(answers):
+        present = min(count, (number // QUESTIONS_TOGETHER + 1) * QUESTIONS_TOGETHER)
+        assert taken["results"] == present
+        assert taken["features"] == min(present + 1, count)
 
 
 def test_a_stream_lets_go_of_results(tokenizer):
-    questions = [dataclasses.replace(QUESTION, qas_id=f"q{n}") for n in range(9)]
+    count = 3 * QUESTIONS_TOGETHER
+    questions = [dataclasses.replace(QUESTION, qas_id=f"q{n}") for n in range(count)]
     examples, features, results = small_case(tokenizer, *questions)
     logits, alive = results[0].start_logits, []
 
@@ -409,8 +413,8 @@ def test_a_stream_lets_go_of_results(tokenizer):
             del own
 
     for _ in stream_predictions(examples, features, fresh(), NbestOptions(**V1)):
-        assert sum(array() is not None for array in alive) <= 2
-    assert len(alive) == 9
+        assert sum(array() is not None for array in alive) <= QUESTIONS_TOGETHER + 1
+    assert len(alive) == count
 
 
 def test_a_stream_takes_results_in_any_order(tokenizer):
@@ -513,5 +517,7 @@ def test_surplus_results_are_ignored(tokenizer):
 
 def test_one_question_by_itself(tokenizer):
     examples, features, results = small_case(tokenizer)
-    alone = predict_example(examples[0], features, {results[0].unique_id: results[0]}, NbestOptions(**V2))
-    assert [alone] == list(stream_predictions(examples, features, results, NbestOptions(**V2)))
+    alone = predict_examples(
+        [(examples[0], features)], {results[0].unique_id: results[0]}, NbestOptions(**V2)
+    )
+    assert list(alone) == list(stream_predictions(examples, features, results, NbestOptions(**V2)))

@@ -7,7 +7,9 @@ import tensorflow as tf
 from feature_cases import feature_case
 from golden_files import data_file, golden, golden_cases, golden_input, read_json_lines
 
-from benchmarks.legacy_standin.conversion import Tokenizer, write_features
+from benchmarks.legacy_standin.conversion import write_features
+from benchmarks.legacy_standin.final_text import get_final_text
+from benchmarks.legacy_standin.tokenization import Tokenizer
 from bert_squad.data.records import read_records
 
 VOCABULARIES = {"uncased": ("vocab-uncased.txt", True), "cased": ("vocab-multilingual-cased.txt", False)}
@@ -38,3 +40,9 @@ def test_records(case, tmp_path):
     legacy.write_bytes(gzip.decompress(golden(f"features/{case}/{name}.tf_record.gz").read_bytes()))
     ours, theirs = (list(map(values_of, read_records(str(path)))) for path in (tmp_path / "records", legacy))
     assert ours == theirs
+
+
+def test_final_text():
+    for line in read_json_lines(golden("final_text.jsonl")):
+        text = get_final_text(line["pred_text"], line["orig_text"], line["do_lower_case"])
+        assert text == line["result"], line
