@@ -105,14 +105,14 @@ class OurProgram:
         return path
 
     @property
-    def predict_arguments(self) -> dict[str, int]:
+    def predict_sizes(self) -> dict[str, int]:
         """How `predict_records` are read."""
         flags = self._flags
         return {"max_seq_length": flags.predict_seq_length, "batch_size": flags.predict_batch_size}
 
     def predict_batches(self) -> list[dict[str, np.ndarray]]:
         """The batches of a turn of prediction, padded to S."""
-        return list(predict_batches(self.predict_records, **self.predict_arguments).as_numpy_iterator())
+        return list(predict_batches(self.predict_records, **self.predict_sizes).as_numpy_iterator())
 
     @functools.cached_property
     def features(self) -> list[InputFeatures]:
@@ -163,9 +163,15 @@ class OurProgram:
         return turn
 
     def _prediction(self, speed: Speed):
-        read = predict_batches_by_length if speed.pad_to == "batch" else predict_batches
         predict = make_predictor(self._model(speed).for_prediction(), jit_compile=speed.jit_compile)
-        return lambda: sum(1 for _ in predict(read(self.predict_records, **self.predict_arguments)))
+
+        def turn() -> int:
+            batches = predict_batches_by_length(
+                self.predict_records, **self.predict_sizes, cut_padding=speed.pad_to == "batch"
+            )
+            return sum(1 for _ in predict(batches))
+
+        return turn
 
     def _nbest(self, _: Speed):
         options = NbestOptions(N_BEST_SIZE, MAX_ANSWER_LENGTH, do_lower_case=True)

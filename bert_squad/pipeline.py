@@ -16,12 +16,7 @@ from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
-from bert_squad.data.batches import (
-    predict_batches,
-    predict_batches_by_length,
-    train_batches,
-    with_named_errors,
-)
+from bert_squad.data.batches import predict_batches_by_length, train_batches, with_named_errors
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import write_features
@@ -173,13 +168,13 @@ class _Run:
         )
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
-        read_batches = predict_batches_by_length if self.speed.pad_to == "batch" else predict_batches
         results = make_predictor(self.model.for_prediction(), jit_compile=self.speed.jit_compile)(
             with_named_errors(
-                read_batches(
+                predict_batches_by_length(
                     self.path(EVAL_RECORDS),
                     max_seq_length=config.max_seq_length,
                     batch_size=config.predict_batch_size,
+                    cut_padding=self.speed.pad_to == "batch",
                 ),
                 self.path(EVAL_RECORDS),
             ),

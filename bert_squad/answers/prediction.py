@@ -25,7 +25,7 @@ def make_predictor(model, *, jit_compile: bool = False) -> Callable[[Iterable[Ba
 
     @tf.function(reduce_retracing=not jit_compile, jit_compile=jit_compile)
     def scores(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        return model(batch, training=False)
+        return model(batch, training=False, static_shapes=jit_compile)
 
     def predict(batches: Iterable[Batch]) -> Iterator[RawResult]:
         for batch in batches:

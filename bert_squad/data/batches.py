@@ -67,18 +67,19 @@ LENGTHS_ROUNDED_TO = 16  # few shapes are quicker than the last bit of padding l
 
 
 def predict_batches_by_length(
-    path: str, *, max_seq_length: int, batch_size: int
+    path: str, *, max_seq_length: int, batch_size: int, cut_padding: bool = False
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """Read the records of `eval.tf_record` once, put windows of similar length together and cut their padding off.
+    """Read the records of `eval.tf_record` once and put windows of similar length together.
 
     Args:
       path: `eval.tf_record`.
       max_seq_length: S, in WordPieces, of the records.
       batch_size: B, in features.
+      cut_padding: let batches be no longer than their longest window, rounded up.
 
     Returns:
-      Batches like those of `predict_batches`, but no longer than their longest window, rounded up. Some
-      `WINDOWS_SORTED_TOGETHER` windows are sorted at a time; between these the order is that of the file.
+      Batches like those of `predict_batches`. Some `WINDOWS_SORTED_TOGETHER` windows are sorted at a time; between
+      these the order is that of the file.
     """
     chunk_size = batch_size * max(1, WINDOWS_SORTED_TOGETHER // batch_size)
     chunks = predict_batches(path, max_seq_length=max_seq_length, batch_size=chunk_size)
@@ -87,9 +88,11 @@ def predict_batches_by_length(
         order = np.argsort(lengths, kind="stable")
         for begin in range(0, len(order), batch_size):
             members = order[begin : begin + batch_size]
-            longest = -(-lengths[members[-1]] // LENGTHS_ROUNDED_TO) * LENGTHS_ROUNDED_TO
+            size = max_seq_length
+            if cut_padding:
+                size = -(-lengths[members[-1]] // LENGTHS_ROUNDED_TO) * LENGTHS_ROUNDED_TO
             yield {
-                name: tf.constant(values[members, :longest] if values.ndim > 1 else values[members])
+                name: tf.constant(values[members, :size] if values.ndim > 1 else values[members])
                 for name, values in chunk.items()
             }
 

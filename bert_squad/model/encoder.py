@@ -183,22 +183,26 @@ class SelfAttention(tf_keras.layers.Layer):
         Args:
           rows: float [R, H].
           packing: where the rows have their places in the batch.
-          score_biases: for each group of the packing [B, 1, 1, S] of the same type, added to the scores: 0 for a real
+          score_biases: for each group of the packing [B, 1, 1, K] of the same type, added to the scores: 0 for a real
             key, `MASKED_SCORE` for padding.
           dropout_seed: int32 [2], or None for no dropout.
 
         Returns:
           float [R, H], the heads side by side.
         """
-        layers = (self.query, self.key, self.value)
-        contexts = []
+        apply, contexts = (dense if dropout_seed is None else product), []
+        keys = packing.rows_of_keys(rows)
+        projected = [
+            packing.to_groups(apply(rows, self.query)),
+            packing.keys_to_groups(apply(keys, self.key)),
+            packing.keys_to_groups(apply(keys, self.value)),
+        ]
         if dropout_seed is None:
-            projected = [packing.to_groups(dense(rows, layer)) for layer in layers]
             for *of_group, score_bias in zip(*projected, score_biases, strict=True):
                 query, key, value = (split_heads(x, self._heads) for x in of_group)
                 contexts.append(attend(query, key, value, score_bias))
         else:
-            projected = [packing.to_groups(product(rows, layer)) for layer in layers]
+            layers = (self.query, self.key, self.value)
             splits = [make_split_with_bias(self._heads, scale) for scale in (self._scale, 1.0, 1.0)]
             attend_and_drop = make_training_attention(self._dropout_rate)
             for group, (*of_group, score_bias) in enumerate(zip(*projected, score_biases, strict=True)):
@@ -311,7 +315,7 @@ class BertEncoder(tf_keras.layers.Layer):
         input_mask: tf.Tensor,
         segment_ids: tf.Tensor,
         dropout_seed: tf.Tensor | None = None,
-        leave_out_padding: bool = False,
+        pack: Callable[[tf.Tensor], Padded | Packed] = Padded,
     ) -> list[tf.Tensor]:
         """Encode a batch.
 
@@ -320,7 +324,7 @@ class BertEncoder(tf_keras.layers.Layer):
           input_mask: int32 [B, S], 1 for real positions and 0 for padding.
           segment_ids: int32 [B, S].
           dropout_seed: int32 [2], or None for no dropout.
-          leave_out_padding: whether the layers work on real positions only; the others are then undefined.
+          pack: which positions the layers work on (see `model.packing`); those that `Packed` leaves out are undefined.
 
         Returns:
           The embedding output and the output of each layer, each float32 [B, S, H]; the last is the sequence
@@ -329,7 +333,7 @@ class BertEncoder(tf_keras.layers.Layer):
         embedded = self.embeddings(
             input_ids, segment_ids, None if dropout_seed is None else site_seed(dropout_seed, 0)
         )
-        packing = Packed(input_mask) if leave_out_padding else Padded(input_mask)
+        packing = pack(input_mask)
         score_biases = [
             (1.0 - tf.cast(mask, self._product_dtype))[:, tf.newaxis, tf.newaxis, :] * MASKED_SCORE
             for mask in packing.masks

@@ -1,7 +1,7 @@
 """Which positions of a batch go through the layers, and how attention sees them: all, or the real ones only.
 
 Shapes: B batch, S sequence, R rows that go through the layers. Attention works on groups of sequences,
-[B_g, S_g] each.
+[B_g, S_g] each; K_g of the S_g positions are keys.
 """
 
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow as tf
 ROWS_ROUNDED_TO = 256  # or to a sixteenth of all positions
 LENGTHS_ROUNDED_TO = 64
 GROUPS = 4
+KEYS_ROUNDED_TO = 16  # nothing is compiled for them
 
 
 class Padded:
@@ -17,6 +18,9 @@ class Padded:
 
     Args:
       input_mask: int32 [B, S], 1 for real positions and 0 for padding.
+
+    Attributes:
+      masks: for each group, int32 [B_g, K_g], 1 for keys that are real.
     """
 
     def __init__(self, input_mask: tf.Tensor):
@@ -38,6 +42,42 @@ class Padded:
     def from_groups(self, groups: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Return one group [B, S, H] as [R, H]."""
         return self.pack(groups[0])
+
+    def rows_of_keys(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the rows that attention uses as keys: all."""
+        return rows
+
+    def keys_to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return what was computed of `rows_of_keys` in groups [B_g, K_g, H]."""
+        return self.to_groups(rows)
+
+
+class RealKeys(Padded):
+    """All positions as in `Padded`, but padding at the end of all sequences is no key.
+
+    A padded key has the probability 0 in float32, so leaving it out changes nothing but the order of sums. What is left
+    out has a size that only the batch tells.
+
+    Args:
+      input_mask: as for `Padded`.
+    """
+
+    def __init__(self, input_mask: tf.Tensor):
+        super().__init__(input_mask)
+        size = self._shape[1]
+        # A sequence without any real position attends to all of its padding alike.
+        behind_last = size - tf.argmax(tf.reverse(tf.cast(input_mask != 0, tf.int32), [1]), 1, tf.int32)
+        longest = _rounded_up(tf.reduce_max(behind_last), KEYS_ROUNDED_TO)
+        self._num_keys = tf.minimum(longest, size)
+        self.masks = (input_mask[:, : self._num_keys],)
+
+    def rows_of_keys(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the rows that attention uses as keys, [B * K, H]."""
+        return self.pack(self.unpack(rows)[:, : self._num_keys])
+
+    def keys_to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return what was computed of `rows_of_keys` as one group [B, K, H]."""
+        return (tf.reshape(rows, [self._shape[0], self._num_keys, rows.shape[-1]]),)
 
 
 class Packed:
@@ -100,6 +140,14 @@ class Packed:
     def from_groups(self, groups: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Take the rows [R, H] out of groups."""
         return _take(groups, self._position_in_groups, self._row_of_group)
+
+    def rows_of_keys(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return the rows that attention uses as keys: all."""
+        return rows
+
+    def keys_to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return what was computed of `rows_of_keys` in groups [B_g, S_g, H]."""
+        return self.to_groups(rows)
 
 
 def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:

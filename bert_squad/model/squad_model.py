@@ -5,6 +5,7 @@ import tf_keras
 
 from bert_squad.config import BertConfig
 from bert_squad.model.encoder import BertEncoder
+from bert_squad.model.packing import Packed, Padded, RealKeys
 from bert_squad.model.span_head import SpanHead
 
 PADDING_LOGIT = -1e4
@@ -44,7 +45,11 @@ class BertForSquad(tf_keras.Model):
         self.computes_in, self.leaves_out_padding = compute_dtype, leave_out_padding
 
     def call(
-        self, inputs: dict[str, tf.Tensor], training: bool = False, dropout_seed: tf.Tensor | None = None
+        self,
+        inputs: dict[str, tf.Tensor],
+        training: bool = False,
+        dropout_seed: tf.Tensor | None = None,
+        static_shapes: bool = False,
     ):
         """Score a batch.
 
@@ -52,6 +57,7 @@ class BertForSquad(tf_keras.Model):
           inputs: `input_ids`, `input_mask`, `segment_ids`, each int32 [B, S]; other keys are ignored.
           training: whether to drop out.
           dropout_seed: int32 [2]; the same seed drops the same elements. Without one, training draws it.
+          static_shapes: predict in shapes that do not depend on what is padding, as XLA needs them. Slower.
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].
@@ -60,14 +66,11 @@ class BertForSquad(tf_keras.Model):
             dropout_seed = None
         elif dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        pack: type[Padded | Packed] = Padded if training or static_shapes else RealKeys
+        if training and self.leaves_out_padding:
+            pack = Packed
         mask = inputs["input_mask"]
-        states = self.bert(
-            inputs["input_ids"],
-            mask,
-            inputs["segment_ids"],
-            dropout_seed,
-            leave_out_padding=self.leaves_out_padding and training,
-        )
+        states = self.bert(inputs["input_ids"], mask, inputs["segment_ids"], dropout_seed, pack)
         logits = self.span_head(states[-1])
         if not self.leaves_out_padding:
             return logits

@@ -110,7 +110,8 @@ def test_an_undamaged_file_passes(tmp_path):
     assert len(next(batches)["unique_ids"]) == 100
 
 
-def test_batches_by_length_hold_every_window_once_without_its_padding(tmp_path, monkeypatch):
+@pytest.mark.parametrize("cut_padding", [False, True])
+def test_batches_by_length_hold_every_window_once(tmp_path, monkeypatch, cut_padding):
     monkeypatch.setattr(batches_module, "WINDOWS_SORTED_TOGETHER", 12)
     path = str(tmp_path / "eval.tf_record")
     examples = read_squad_examples(str(golden("model/legacy_run/v1/dev.json")), False)
@@ -121,19 +122,21 @@ def test_batches_by_length_hold_every_window_once_without_its_padding(tmp_path, 
         for row, unique_id in enumerate(batch["unique_ids"].numpy()):
             whole[int(unique_id)] = {name: values[row].numpy() for name, values in batch.items()}
     seen = []
-    batches = list(predict_batches_by_length(path, max_seq_length=384, batch_size=5))
-    for batch in batches:
+    batches = list(predict_batches_by_length(path, max_seq_length=384, batch_size=5, cut_padding=cut_padding))
+    longest = [int(batch["input_mask"].numpy().sum(axis=1).max()) for batch in batches]
+    for batch, of_batch in zip(batches, longest, strict=True):
         size = batch["input_ids"].shape[1]
-        longest = int(batch["input_mask"].numpy().sum(axis=1).max())
-        assert longest <= size <= min(384, longest + LENGTHS_ROUNDED_TO - 1)
+        if cut_padding:
+            assert of_batch <= size <= min(384, of_batch + LENGTHS_ROUNDED_TO - 1)
+        else:
+            assert size == 384
         for row, unique_id in enumerate(batch["unique_ids"].numpy()):
             seen.append(int(unique_id))
             for name in ("input_ids", "input_mask", "segment_ids"):
                 np.testing.assert_array_equal(batch[name][row], whole[seen[-1]][name][:size])
                 assert not whole[seen[-1]][name][size:].any()
-    assert min(batch["input_ids"].shape[1] for batch in batches) < 384, "else nothing was cut off"
+    assert min(longest) < 384, "else there was nothing to cut off"
     assert sorted(seen) == sorted(whole)
     assert len(seen) == count
-    sorted_together = [batch["input_ids"].shape[1] for batch in batches[:2]]
-    assert sorted_together == sorted(sorted_together)
+    assert longest[0] <= longest[1]
     assert set(seen[:10]) == set(sorted(seen)[:10]), "ten windows, two batches, are sorted at a time"

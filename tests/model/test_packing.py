@@ -1,6 +1,7 @@
 """Leaving padding out changes nothing but rounding for the positions that are real."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import tensorflow as tf
 from tiny_models import TINY, tiny_model
 
 from bert_squad.checkpoints.tf1 import tf1_variables
-from bert_squad.model.packing import Packed, Padded
+from bert_squad.model.packing import Packed, Padded, RealKeys
 from bert_squad.model.squad_model import PADDING_LOGIT, BertForSquad
 
 CONFIG = dataclasses.replace(TINY, vocab_size=60, max_position_embeddings=160)
@@ -58,7 +59,35 @@ def test_logits_and_gradients_of_real_positions(lengths, size, training):
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * max(1.0, abs(theirs).numpy().max()))
 
 
-@pytest.mark.parametrize("packing", [Padded, Packed])
+MASKS = {
+    "the real positions first": [[1] * 7 + [0] * 33, [1] * 20 + [0] * 20, [1] + [0] * 39],
+    "none is padding": [[1] * 40] * 3,
+    "gaps": [[1, 0] * 10 + [0] * 20, [0] * 15 + [1] * 10 + [0] * 15, [0] * 3 + [1] + [0] * 36],
+    "padding first": [[0] * 30 + [1] * 10, [0] * 39 + [1], [1] * 40],
+    "a sequence without real positions": [[1] * 7 + [0] * 33, [0] * 40, [1] * 9 + [0] * 31],
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_padding_that_is_no_key_changes_no_logit(mask):
+    """Those of padding included: they take part in the legacy n-best."""
+    model = tiny_model(5, CONFIG)
+    batch = {**inputs([40] * 3, 40), "input_mask": np.array(mask, np.int32)}
+    batch = {name: tf.constant(value) for name, value in batch.items()}
+    with_all_keys, with_real_keys = (
+        tf.function(functools.partial(model, static_shapes=static))(batch) for static in (True, False)
+    )
+    np.testing.assert_allclose(with_real_keys, with_all_keys, atol=1e-5)
+
+
+def test_keys_end_with_the_longest_sequence():
+    for lengths, keys in (([7, 20, 3], 32), ([7, 12], 16), ([40], 40)):
+        mask = tf.constant(inputs(lengths, 40)["input_mask"])
+        (of_keys,) = RealKeys(mask).masks
+        np.testing.assert_array_equal(of_keys, mask[:, :keys])
+
+
+@pytest.mark.parametrize("packing", [Padded, RealKeys, Packed])
 def test_rows_come_back_to_their_places(packing):
     mask = tf.constant([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]])
     states = tf.random.normal([5, 4, 3])
