@@ -8,6 +8,7 @@ TensorFlow is imported inside the functions that need it, so that importing this
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -141,8 +142,10 @@ def serialize(feature: Window | InputFeatures, is_training: bool) -> bytes:
     for key, attribute, is_sequence, is_for_training, _ in SCHEMA:
         if is_training or not is_for_training:
             value = getattr(feature, attribute)
-            entries.append(_map_entry(key, _packed(value if is_sequence else [value])))
-    return _field(1, b"".join(entries))  # Example.features
+            packed = _packed(value if is_sequence else [value])
+            entries += (_before_packed(key, len(packed)), packed)
+    features = b"".join(entries)
+    return _tag_and_length(1, len(features)) + features  # Example.features
 
 
 # The wire format: https://protobuf.dev/programming-guides/encoding. An integer is a "varint": 7 bits a byte,
@@ -179,18 +182,28 @@ def _packed(values: list[int]) -> bytes:
             return single_bytes
     except ValueError:  # at the first value that is no byte
         pass
-    return b"".join(map(_VARINTS.__getitem__, values))
+    padding = 0
+    if values[-1] == 0:
+        first_zero = values.index(0)
+        if not any(values[first_zero:]):
+            padding, values = len(values) - first_zero, values[:first_zero]
+    return b"".join(map(_VARINTS.__getitem__, values)) + bytes(padding)
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """Encode a field that holds bytes, a string or a message."""
-    return _VARINTS[number << 3 | 2] + _VARINTS[len(content)] + content
+def _tag_and_length(number: int, length: int) -> bytes:
+    """Encode what stands before the content of a field that holds bytes, a string or a message."""
+    return _VARINTS[number << 3 | 2] + _VARINTS[length]
 
 
-def _map_entry(key: str, packed: bytes) -> bytes:
-    """Encode one entry of Features.feature: its key, and Feature.int64_list as the value."""
-    int64_list = _field(1, packed)
-    return _field(1, _field(1, key.encode()) + _field(2, _field(3, int64_list)))
+@functools.lru_cache(maxsize=1 << 14)  # there are few lengths
+def _before_packed(key: str, length: int) -> bytes:
+    """Encode an entry of Features.feature up to its packed integers: the key, and Feature.int64_list as the value."""
+    before_value = b"".join((_tag_and_length(1, len(key)), key.encode()))
+    before = b""
+    for number in (1, 3, 2):  # Int64List.value, Feature.int64_list, the value of the entry
+        before = _tag_and_length(number, len(before) + length) + before
+    before = before_value + before
+    return _tag_and_length(1, len(before) + length) + before
 
 
 def feature_spec(max_seq_length: int, is_training: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ normalisation. So the character rules are tables for `str.translate`, filled as 
 text passes through each rule in one call.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Callable, Iterable
 
@@ -105,6 +106,8 @@ class BasicTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Return the words and punctuation characters of `text`; none of them is empty or holds white space."""
+        if text.isascii() and text.isalnum():  # one word that no rule but case applies to, as most are
+            return [text.lower() if self.do_lower_case else text]
         cleaned = text.translate(_CLEAN)
         if not self.do_lower_case:
             return cleaned.translate(_SPLIT).split()
@@ -146,6 +149,8 @@ class WordpieceTokenizer:
         """Return the pieces of one word, or `[unk_token]`."""
         if len(word) > self.max_input_chars_per_word:
             return [self.unk_token]
+        if word in self.vocab:
+            return [word]
         pieces = []
         start = 0
         prefix = ""
@@ -206,8 +211,10 @@ class FullTokenizer:
         return FullTokenizer, (self.vocab_file, self.basic_tokenizer.do_lower_case)
 
     def _tokenize_word(self, word: str) -> tuple[str, ...]:
-        pieces_of = self._pieces_of_basic
-        return tuple(piece for basic in self.basic_tokenizer.tokenize(word) for piece in pieces_of[basic])
+        basic_tokens = self.basic_tokenizer.tokenize(word)
+        if len(basic_tokens) == 1:
+            return self._pieces_of_basic[basic_tokens[0]]
+        return tuple(itertools.chain.from_iterable(map(self._pieces_of_basic.__getitem__, basic_tokens)))
 
     def tokenize(self, text: str) -> list[str]:
         """Return the WordPieces of `text`."""
