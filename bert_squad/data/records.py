@@ -138,7 +138,7 @@ def serialize(feature: Window | InputFeatures, is_training: bool) -> bytes:
 
     Differs: keys stand in the order of `SCHEMA`; in the legacy files their order is arbitrary.
     """
-    entries = []
+    entries: list[bytes] = []
     for key, attribute, is_sequence, is_for_training, _ in SCHEMA:
         if is_training or not is_for_training:
             value = getattr(feature, attribute)

@@ -71,3 +71,35 @@ def test_operations(tiny_flags):
                 rf"^{name}, {stage}: \d+ ms a batch; the floor is \d+$", done.stdout, re.MULTILINE
             )
     assert "MatMul" in done.stdout
+
+
+def test_modes(tiny_flags, tmp_path):
+    folder = golden(f"{FOLDER}/train.json").parent
+    command = [
+        *tiny_flags[1:],
+        f"--train_file={folder / 'train.json'}",
+        f"--predict_file={folder / 'dev.json'}",
+        f"--init_checkpoint={folder / 'output/model.ckpt-24'}",
+        f"--output_dir={tmp_path}",
+        "--seeds=1",
+        "--",
+        "--max_seq_length=48",
+        "--doc_stride=24",
+        "--max_query_length=16",
+        "--num_train_epochs=1",
+        "--train_batch_size=16",
+        "--predict_batch_size=32",
+    ]
+    done = run_program(*command, program="benchmarks/modes.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for trained in ("exactly", "--fast"):
+        assert re.search(
+            rf"^seed 1, trained {trained}: EM / F1 \d+\.\d\d / \d+\.\d\d$", done.stdout, re.MULTILINE
+        )
+    assert re.search(r"^F1 after training, --fast: mean \d+\.\d\d of 1 seeds$", done.stdout, re.MULTILINE)
+    changed = re.search(
+        r"^answers that --fast changes: (\d+) of \d+ \(\d+\.\d\d%\)$", done.stdout, re.MULTILINE
+    )
+    assert done.stdout.count(" -> ") == int(changed.group(1))
+    again = run_program(*command, program="benchmarks/modes.py")
+    assert again.stdout == done.stdout, "it goes on where it was"
