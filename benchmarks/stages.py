@@ -39,7 +39,7 @@ flags.DEFINE_integer(
     "predict_batches", 24, "Batches a contender predicts in one turn, the same ones for all."
 )
 flags.DEFINE_boolean("header", True, "Print what is measured where.")
-flags.DEFINE_integer("rounds", 3, "Rounds; contenders take turns within each.")
+flags.DEFINE_integer("rounds", 5, "Rounds; contenders take turns within each.")
 flags.DEFINE_integer("questions", 10000, "Questions to use of the data file, at most.")
 
 MINILM = {

@@ -25,16 +25,18 @@ def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, score_bias: tf.Te
       query: float [B, N, S, D].
       key: float [B, N, S, D].
       value: float [B, N, S, D].
-      score_bias: [B, 1, 1, S] of the same type, added to the scores: 0 for a real key, large and negative for padding.
+      score_bias: [B, 1, 1, S], added to the scores: 0 for a real key, large and negative for padding. Its type is that
+        of the product with the values.
 
     Returns:
-      float [B, N, S, D].
+      [B, N, S, D] of the type of `score_bias`.
     """
+    narrow = score_bias.dtype
     # Scores are float32 whatever the type: rounded to 8 bits they would change more answers. TensorFlow does scale and
     # bias in one operation with the product when they stand in this order.
     query, key, score_bias = (tf.cast(x, tf.float32) for x in (query, key, score_bias))
     scores = tf.matmul(query, key, transpose_b=True) * (1.0 / math.sqrt(query.shape[-1])) + score_bias
-    return tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)
+    return tf.matmul(tf.cast(tf.nn.softmax(scores), narrow), tf.cast(value, narrow))
 
 
 def split_heads(states: tf.Tensor, heads: int) -> tf.Tensor:

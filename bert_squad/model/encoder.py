@@ -159,21 +159,32 @@ class BertEmbeddings(tf_keras.layers.Layer):
 class SelfAttention(tf_keras.layers.Layer):
     """Let every position of a sequence attend to every other one.
 
+    Args:
+      config: the encoder's description.
+      dense_dtype: see `BertEncoder`.
+      projects_wide: in prediction compute queries and keys in float32, as scores are, whatever the type of the model,
+        unless their weights are of another type.
+
     Source: `modeling.attention_layer`.
     """
 
-    def __init__(self, config: BertConfig, dense_dtype: str | None = None, **kwargs):
+    def __init__(
+        self, config: BertConfig, dense_dtype: str | None = None, projects_wide: bool = False, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
+        score_dtype = None if projects_wide else dense_dtype
         self._heads, self._scale = config.num_attention_heads, 1.0 / math.sqrt(config.head_size)
         self._dropout_rate = config.attention_probs_dropout_prob
         hidden = config.hidden_size
-        self.query = _dense(config, hidden, hidden, "query", dense_dtype)
-        self.key = _dense(config, hidden, hidden, "key", dense_dtype)
+        self.query = _dense(config, hidden, hidden, "query", score_dtype)
+        self.key = _dense(config, hidden, hidden, "key", score_dtype)
         self.value = _dense(config, hidden, hidden, "value", dense_dtype)
+        self._projects_wide = projects_wide and self.query.kernel.dtype == tf.float32
 
     def call(
         self,
         rows: tf.Tensor,
+        narrow: tf.Tensor,
         packing: Padded | Packed,
         score_biases: Sequence[tf.Tensor],
         dropout_seed: tf.Tensor | None = None,
@@ -181,21 +192,24 @@ class SelfAttention(tf_keras.layers.Layer):
         """Attend.
 
         Args:
-          rows: float [R, H].
+          rows: float32 [R, H].
+          narrow: the same in the type of the model.
           packing: where the rows have their places in the batch.
-          score_biases: for each group of the packing [B, 1, 1, K] of the same type, added to the scores: 0 for a real
-            key, `MASKED_SCORE` for padding.
+          score_biases: for each group of the packing [B, 1, 1, K] of the type of the model, added to the scores: 0 for
+            a real key, `MASKED_SCORE` for padding.
           dropout_seed: int32 [2], or None for no dropout.
 
         Returns:
-          float [R, H], the heads side by side.
+          [R, H] in the type of the model, the heads side by side.
         """
         apply, contexts = (dense if dropout_seed is None else product), []
-        keys = packing.rows_of_keys(rows)
+        of_scores = rows if self._projects_wide and dropout_seed is None else narrow
+        keys = packing.rows_of_keys(of_scores)
+        values = keys if of_scores is narrow else packing.rows_of_keys(narrow)
         projected = [
-            packing.to_groups(apply(rows, self.query)),
+            packing.to_groups(apply(of_scores, self.query)),
             packing.keys_to_groups(apply(keys, self.key)),
-            packing.keys_to_groups(apply(keys, self.value)),
+            packing.keys_to_groups(apply(values, self.value)),
         ]
         if dropout_seed is None:
             for *of_group, score_bias in zip(*projected, score_biases, strict=True):
@@ -219,12 +233,14 @@ class TransformerLayer(tf_keras.layers.Layer):
     Source: `modeling.transformer_model`.
     """
 
-    def __init__(self, config: BertConfig, dense_dtype: str | None = None, **kwargs):
+    def __init__(
+        self, config: BertConfig, dense_dtype: str | None = None, projects_wide: bool = False, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
         self._dropout_rate = config.hidden_dropout_prob
         self._activation = activation_function(config.hidden_act)
         hidden, intermediate = config.hidden_size, config.intermediate_size
-        self.attention = SelfAttention(config, dense_dtype, name="attention")
+        self.attention = SelfAttention(config, dense_dtype, projects_wide, name="attention")
         self.attention_output = _dense(config, hidden, hidden, "attention_output", dense_dtype)
         self.attention_layer_norm = _layer_norm(config)
         self.intermediate = _dense(config, hidden, intermediate, "intermediate", dense_dtype)
@@ -252,7 +268,8 @@ class TransformerLayer(tf_keras.layers.Layer):
           The output in both types.
         """
         if dropout_seed is None:
-            attended = dense(self.attention(narrow, packing, score_biases), self.attention_output)
+            context = self.attention(rows, narrow, packing, score_biases)
+            attended = dense(context, self.attention_output)
             attended = self._add_and_norm(attended, rows, self.attention_layer_norm)
             activated = self._activation(dense(tf.cast(attended, narrow.dtype), self.intermediate))
             output = dense(activated, self.output_dense)
@@ -260,7 +277,7 @@ class TransformerLayer(tf_keras.layers.Layer):
             return output, tf.cast(output, narrow.dtype)
         drop_add_and_norm = _fused(_drop_add_and_norm, self._dropout_rate)
         activate = _fused(_add_and_activate, self._activation)
-        context = self.attention(narrow, packing, score_biases, site_seed(dropout_seed, 0))
+        context = self.attention(rows, narrow, packing, score_biases, site_seed(dropout_seed, 0))
         normed = drop_add_and_norm(
             product(context, self.attention_output),
             self.attention_output.bias,
@@ -303,8 +320,14 @@ class BertEncoder(tf_keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self._product_dtype = tf.as_dtype(compute_dtype)
         self.embeddings = BertEmbeddings(config, name="embeddings")
+        # Rounding in early layers grows on its way through the others, that of queries and keys most (BUILD_NOTES.md).
         self.transformer_layers = [
-            TransformerLayer(config, dense_dtype, name=f"layer_{index}")
+            TransformerLayer(
+                config,
+                dense_dtype,
+                projects_wide=index < config.num_hidden_layers // 2,
+                name=f"layer_{index}",
+            )
             for index in range(config.num_hidden_layers)
         ]
         self.pooler = _dense(config, config.hidden_size, config.hidden_size, "pooler")

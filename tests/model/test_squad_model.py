@@ -129,7 +129,25 @@ def test_what_was_trained_in_any_way_is_exported_exact(golden_model):
     np.testing.assert_array_equal(exported(inputs)[0], golden_model(inputs)[0])
     narrow = trained.for_prediction()
     assert golden_model.for_prediction() is golden_model
-    assert narrow.bert.transformer_layers[0].intermediate.kernel.dtype == tf.bfloat16
+    first, *_, last = narrow.bert.transformer_layers
+    assert first.intermediate.kernel.dtype == first.attention.value.kernel.dtype == tf.bfloat16
+    assert first.attention.query.kernel.dtype == first.attention.key.kernel.dtype == tf.float32
+    assert last.attention.query.kernel.dtype == last.attention.key.kernel.dtype == tf.bfloat16
     assert narrow.bert.embeddings.word_embeddings.dtype == tf.float32
     np.testing.assert_allclose(narrow(inputs)[0], trained(inputs)[0], atol=0.02)
     assert {weight.dtype for weight in trained.with_all_in("bfloat16").weights} == {tf.bfloat16}
+
+
+def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):
+    """Rounded to bfloat16, their weights move logits; not rounded, they do not."""
+    inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))
+    model = BertForSquad(golden_model.bert_config, "bfloat16")
+    model.set_weights(golden_model.get_weights())
+    before = model(inputs)[0].numpy()
+    for layer, is_wide in zip(model.bert.transformer_layers, [True, False], strict=True):
+        for dense in (layer.attention.query, layer.attention.key):
+            kernel = tf.identity(dense.kernel)
+            dense.kernel.assign(tf.cast(tf.cast(kernel, tf.bfloat16), tf.float32))
+            moved = np.abs(model(inputs)[0] - before).max()
+            assert (moved > 0) == is_wide
+            dense.kernel.assign(kernel)
