@@ -1,12 +1,16 @@
 """Run the model over batches of features and yield what it says of each."""
 
+import collections
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import tensorflow as tf
 
 from bert_squad.answers.raw_results import RawResult
 
 Batch = dict[str, tf.Tensor]
+
+BATCHES_AT_ONCE = 2  # where one leaves a core idle, between two operations, the other takes it
 
 
 def make_predictor(model, *, jit_compile: bool = False) -> Callable[[Iterable[Batch]], Iterator[RawResult]]:
@@ -27,10 +31,19 @@ def make_predictor(model, *, jit_compile: bool = False) -> Callable[[Iterable[Ba
     def scores(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         return model(batch, training=False, static_shapes=jit_compile)
 
+    def results(batch: Batch) -> list[RawResult]:
+        start_logits, end_logits = (logits.numpy() for logits in scores(batch))
+        unique_ids = batch["unique_ids"].numpy().tolist()
+        return list(map(RawResult, unique_ids, start_logits, end_logits))
+
     def predict(batches: Iterable[Batch]) -> Iterator[RawResult]:
-        for batch in batches:
-            start_logits, end_logits = (logits.numpy() for logits in scores(batch))
-            for row, unique_id in enumerate(batch["unique_ids"].numpy().tolist()):
-                yield RawResult(unique_id, start_logits[row], end_logits[row])
+        waiting: collections.deque[Future[list[RawResult]]] = collections.deque()
+        with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
+            for batch in batches:
+                waiting.append(pool.submit(results, batch))
+                if len(waiting) > BATCHES_AT_ONCE:  # one more, to have the next at hand
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
 
     return predict
