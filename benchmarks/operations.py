@@ -17,6 +17,7 @@ from absl import app
 from machine import describe_machine
 from ours import OurProgram
 
+from bert_squad.answers import prediction
 from bert_squad.model.packing import GROUPS
 
 FLAGS = stages.FLAGS
@@ -62,16 +63,21 @@ def product_rate(dtype: str, rows: int, width: int) -> float:
     return 2 * rows * width * 4 * width / best
 
 
-def products(config, lengths, group_size: int, is_packed: bool, size: int, passes: int) -> float:
+def products(config, lengths, group_size: int, is_packed: bool, size: int, is_training: bool) -> float:
     """Return the multiplications and additions of the matrix products of windows of some lengths."""
     hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     lengths = sorted(map(int, lengths))
     rows = sum(lengths) if is_packed else size * len(lengths)
-    pairs = 0
+    key_rows = pairs = 0
     for begin in range(0, len(lengths), group_size):
         group = lengths[begin : begin + group_size]
-        pairs += len(group) * (max(group) if is_packed else size) ** 2
-    return passes * layers * (2 * rows * (4 * hidden**2 + 2 * hidden * inner) + 4 * pairs * hidden)
+        queries = max(group) if is_packed else size
+        keys = size if is_training and not is_packed else max(group)
+        key_rows += len(group) * keys
+        pairs += len(group) * queries * keys
+    dense = 2 * rows * (2 * hidden**2 + 2 * hidden * inner)
+    dense += 2 * (rows if is_packed else key_rows) * 2 * hidden**2
+    return (3 if is_training else 1) * layers * (dense + 4 * pairs * hidden)
 
 
 def show(name: str, seconds: float, by_kind: dict[str, float], floor: float, count: int) -> None:
@@ -86,6 +92,7 @@ def show(name: str, seconds: float, by_kind: dict[str, float], floor: float, cou
 def main(_) -> None:
     """Profile both modes."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    prediction.BATCHES_AT_ONCE = 1
     describe_machine()
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, stages.model_sizes(), directory)
@@ -100,10 +107,10 @@ def main(_) -> None:
                     turn()
                 seconds, by_kind = profile(turn)
                 if stage == "training":
-                    batches, size, passes = ours.train_batches, FLAGS.train_seq_length, 3
+                    batches, size = ours.train_batches, FLAGS.train_seq_length
                     lengths = [batch["input_mask"].sum(axis=1) for batch in batches]
                     floor = sum(
-                        products(config, of, len(of) // GROUPS or 1, is_packed, size, passes)
+                        products(config, of, len(of) // GROUPS or 1, is_packed, size, is_training=True)
                         for of in lengths
                     )
                     count = len(batches)
@@ -116,7 +123,7 @@ def main(_) -> None:
                         FLAGS.predict_batch_size,
                         is_packed,
                         size,
-                        1,
+                        is_training=False,
                     )
                 show(f"{name}, {stage}", seconds, by_kind, floor / rate, count)
 
