@@ -63,8 +63,6 @@ class AlignedPassage:
         # Where each word begins, and one more. A word without tokens takes no room, not even for a space.
         self._orig_starts = list(accumulate([len(word) + 1 for word in doc_tokens], initial=0))
         self._tok_starts = list(accumulate([len(word) + 1 if word else 0 for word in tok_words], initial=0))
-        # How many characters, spaces not counted, the tokens before each word have.
-        self._tok_letters = list(accumulate([len(word) - word.count(" ") for word in tok_words], initial=0))
 
     def orig_text(self, orig_start: int, orig_end: int) -> str:
         """Return the words from `orig_start` to `orig_end` (inclusive), a space between two."""
@@ -72,23 +70,9 @@ class AlignedPassage:
 
     def project_text(self, pred_text: str, orig_start: int, orig_end: int) -> tuple[str, Branch]:
         """Do what the function `project_text` does with the words from `orig_start` to `orig_end` (inclusive)."""
-        behind = orig_end + 1  # the next word
-        orig_first, orig_last = self._orig_starts[orig_start], self._orig_starts[behind] - 1
-        # At the end of a passage there may be words without tokens.
-        tok_first = min(self._tok_starts[orig_start], len(self._tok_text))
-        tok_last = max(self._tok_starts[behind] - 1, tok_first)
-        num_letters = orig_last - orig_first - (orig_end - orig_start)
-        has_same_length = self._tok_letters[behind] - self._tok_letters[orig_start] == num_letters
-        return _project(
-            pred_text,
-            self._orig_text,
-            orig_first,
-            orig_last,
-            self._tok_text,
-            tok_first,
-            tok_last,
-            has_same_length,
-        )
+        tok_end = max(self._tok_starts[orig_end + 1] - 1, 0)  # exclusive; 0 when no word so far has tokens
+        tok_text = self._tok_text[self._tok_starts[orig_start] : tok_end]
+        return _project(pred_text, self.orig_text(orig_start, orig_end), tok_text)
 
     def get_final_text(
         self, pred_text: str, orig_start: int, orig_end: int, verbose_logging: bool = False
@@ -124,81 +108,51 @@ def project_text(pred_text: str, orig_text: str, do_lower_case: bool) -> tuple[s
     """
     tok_words = map(_word_tokenizer(do_lower_case), orig_text.split(" "))
     tok_text = " ".join(filter(None, tok_words))
-    has_same_length = len(tok_text) - tok_text.count(" ") == len(orig_text) - orig_text.count(" ")
-    return _project(pred_text, orig_text, 0, len(orig_text), tok_text, 0, len(tok_text), has_same_length)
+    return _project(pred_text, orig_text, tok_text)
 
 
-def _project(
-    pred_text: str,
-    orig_text: str,
-    orig_start: int,
-    orig_end: int,
-    tok_text: str,
-    tok_start: int,
-    tok_end: int,
-    has_same_length: bool,
-) -> tuple[str, Branch]:
-    """Project a prediction, given the passage words and their tokens, each a part of a text.
-
-    Args:
-      pred_text: the prediction.
-      orig_text: holds the words, a space between two.
-      orig_start: where they start.
-      orig_end: where they end (exclusive).
-      tok_text: holds their tokens, a space between two.
-      tok_start: where they start.
-      tok_end: where they end (exclusive).
-      has_same_length: whether both parts have as many characters, spaces not counted.
-    """
+def _project(pred_text: str, orig_text: str, tok_text: str) -> tuple[str, Branch]:
+    """Project a prediction, given the passage words and their tokens, each joined with spaces."""
     # LEGACY: the first occurrence is taken, be it not the predicted one, or the inside of another token.
-    pred_start = tok_text.find(pred_text, tok_start, tok_end)
-    if pred_start < 0:
-        return orig_text[orig_start:orig_end], "not_found"
+    tok_start = tok_text.find(pred_text)
+    if tok_start < 0:
+        return orig_text, "not_found"
     # LEGACY: only the two lengths are compared. Changes that cancel out, such as two dropped soft hyphens here and
     # a Korean syllable that falls into three letters there, go unseen and shift the answer.
-    if not has_same_length:
-        return orig_text[orig_start:orig_end], "length_mismatch"
-    pred_end = pred_start + len(pred_text)  # exclusive
-    if pred_start == tok_end or tok_text[pred_start] == " ":
-        return orig_text[orig_start:orig_end], "start_unmapped"
-    if pred_end == tok_start or tok_text[pred_end - 1] == " ":
-        return orig_text[orig_start:orig_end], "end_unmapped"
-    before = pred_start - tok_start - tok_text.count(" ", tok_start, pred_start)
-    behind = tok_end - pred_end - tok_text.count(" ", pred_end, tok_end)
-    return (
-        orig_text[
-            _skip_characters(orig_text, orig_start, before) : _skip_characters_from_end(
-                orig_text, orig_end, behind
-            )
-        ],
-        "projected",
-    )
+    if len(tok_text) - tok_text.count(" ") != len(orig_text) - orig_text.count(" "):
+        return orig_text, "length_mismatch"
+    tok_end = tok_start + len(pred_text)  # exclusive
+    if tok_start == len(tok_text) or tok_text[tok_start] == " ":
+        return orig_text, "start_unmapped"
+    if tok_end == 0 or tok_text[tok_end - 1] == " ":
+        return orig_text, "end_unmapped"
+    char_start = _skip_characters(orig_text, tok_start - tok_text.count(" ", 0, tok_start))
+    left_over = len(tok_text) - tok_end - tok_text.count(" ", tok_end)
+    return orig_text[char_start : _skip_characters_from_end(orig_text, left_over)], "projected"
 
 
-def _skip_characters(text: str, start: int, count: int) -> int:
-    """Return the index of the first character after `count` others from `start` on, spaces not counted.
+def _skip_characters(text: str, count: int) -> int:
+    """Return the index of the first character after `count` others, spaces not counted; there must be one.
 
-    There must be one.
-
-    >>> _skip_characters("ab c  d", 0, 3)
+    >>> _skip_characters("ab c  d", 3)
     6
     """
-    first = index = start + count
-    # The answer is the smallest index with exactly index - first spaces up to it. Each round is one call in C;
+    index = count
+    # The answer is the smallest index with exactly index - count spaces up to it. Each round is one call in C;
     # mostly there are one or two rounds, as answers tend to begin with a word.
-    while (next_index := first + text.count(" ", start, index + 1)) != index:
+    while (next_index := count + text.count(" ", 0, index + 1)) != index:
         index = next_index
     return index
 
 
-def _skip_characters_from_end(text: str, end: int, count: int) -> int:
-    """Return the end, exclusive, of what is left of `text[:end]` before its last `count` characters and their spaces.
+def _skip_characters_from_end(text: str, count: int) -> int:
+    """Return the end, exclusive, of what is left before the last `count` characters and spaces among them.
 
-    >>> _skip_characters_from_end("ab c  d", 7, 1)
+    >>> _skip_characters_from_end("ab c  d", 1)
     4
     """
-    last = index = end - count
-    while (next_index := last - text.count(" ", index - 1, end)) != index:
+    index = len(text) - count
+    while (next_index := len(text) - count - text.count(" ", index - 1)) != index:
         index = next_index
     return index
 
