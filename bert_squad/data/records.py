@@ -182,7 +182,7 @@ def _packed(values: list[int]) -> bytes:
             return single_bytes
     except ValueError:  # at the first value that is no byte
         pass
-    padding = 0
+    padding = 0  # zeros at the end, which need no look-up
     if values[-1] == 0:
         first_zero = values.index(0)
         if not any(values[first_zero:]):
@@ -198,11 +198,10 @@ def _tag_and_length(number: int, length: int) -> bytes:
 @functools.lru_cache(maxsize=1 << 14)  # there are few lengths
 def _before_packed(key: str, length: int) -> bytes:
     """Encode an entry of Features.feature up to its packed integers: the key, and Feature.int64_list as the value."""
-    before_value = b"".join((_tag_and_length(1, len(key)), key.encode()))
     before = b""
-    for number in (1, 3, 2):  # Int64List.value, Feature.int64_list, the value of the entry
+    for number in (1, 3, 2):  # Int64List.value, Feature.int64_list, the entry's value
         before = _tag_and_length(number, len(before) + length) + before
-    before = before_value + before
+    before = _tag_and_length(1, len(key)) + key.encode() + before  # the entry's key
     return _tag_and_length(1, len(before) + length) + before
 
 
