@@ -17,6 +17,6 @@ def describe_machine() -> None:
     extensions = " ".join(sorted(words & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}))
     print("command: ", " ".join(sys.argv))
     print(f"machine:  {processor} ({extensions}), Python {platform.python_version()}")
-    for package in ("tensorflow", "torch", "transformers"):
+    for package in ("tensorflow", "torch", "transformers", "datasets"):
         if importlib.util.find_spec(package):
             print(f"{package}: {importlib.metadata.version(package)}")

@@ -64,10 +64,10 @@ def ranked_candidates(
     for _, group in itertools.groupby(logits, lambda pair: (len(pair[0]), pair[0].dtype, pair[1].dtype)):
         starts, ends = zip(*group, strict=True)
         members = features[row : row + len(starts)]
-        parts.append(
-            _possible_pairs(members, np.stack(starts), np.stack(ends), n_best_size, max_answer_length)
+        members_rows, *others = _possible_pairs(
+            members, np.stack(starts), np.stack(ends), n_best_size, max_answer_length
         )
-        parts[-1][0][:] += row
+        parts.append((members_rows + row, *others))
         row += len(starts)
     if not parts:
         return [iter(()) for _ in questions]

@@ -1,10 +1,11 @@
 """What the model says about the features of a question, and whether it can be used."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from bert_squad.answers.candidates import Logits
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.errors import DataError
@@ -20,14 +21,12 @@ class RawResult(NamedTuple):
 
 def logits_of(
     example: SquadExample, features: Sequence[InputFeatures], results: Mapping[int, RawResult]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[Logits]:
     """Return the start and end logits of each feature of a question as float32 or float64 [S], their shapes checked."""
     return [_logits_of_feature(example, feature, results.get(feature.unique_id)) for feature in features]
 
 
-def _logits_of_feature(
-    example: SquadExample, feature: InputFeatures, result: RawResult | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _logits_of_feature(example: SquadExample, feature: InputFeatures, result: RawResult | None) -> Logits:
     if result is None:
         raise DataError(
             f"There is no result for feature {feature.unique_id} of question {example.qas_id}; "
@@ -43,9 +42,7 @@ def _logits_of_feature(
 
 
 def check_numbers(
-    questions: Iterable[
-        tuple[SquadExample, Sequence[InputFeatures], Sequence[tuple[np.ndarray, np.ndarray]]]
-    ],
+    questions: Sequence[tuple[SquadExample, Sequence[InputFeatures], Sequence[Logits]]],
 ) -> None:
     """Raise a DataError when there is a NaN or infinity among the logits; it names the feature.
 
@@ -54,7 +51,6 @@ def check_numbers(
     Args:
       questions: for each its features and their logits, from `logits_of`.
     """
-    questions = list(questions)
     arrays = [array for _, _, logits in questions for pair in logits for array in pair]
     if not arrays or _are_numbers(np.concatenate(arrays)):  # mostly; one look at all of them is quick
         return
