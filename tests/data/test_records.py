@@ -119,6 +119,12 @@ def test_serialized_features_are_what_protobuf_reads(unique_id, ids, start, end,
     assert len(canonical) == len(serialized), "no longer than protobuf's own encoding"
 
 
+@pytest.mark.parametrize("ids", [[300, 0, 5, 0], [300, 0, 0], [0, 300, 0], [0, 300], [0, 0], [300]])
+def test_zeros_that_are_no_padding(ids):
+    """Some vocabularies have a word at 0."""
+    assert values_of(serialize(feature(ids=ids), is_training=True))["input_ids"] == ids
+
+
 def test_records_for_prediction_hold_no_answers():
     keys = set(values_of(serialize(feature(start=None, end=None), is_training=False)))
     assert keys == {"unique_ids", "input_ids", "input_mask", "segment_ids"}

@@ -81,7 +81,7 @@ def test_padding_that_is_no_key_changes_no_logit(mask):
 
 
 def test_keys_end_with_the_longest_sequence():
-    for lengths, keys in (([7, 20, 3], 32), ([7, 12], 16), ([40], 40)):
+    for lengths, keys in (([7, 17, 3], 32), ([7, 16], 16), ([33], 40), ([40], 40)):
         mask = tf.constant(inputs(lengths, 40)["input_mask"])
         (of_keys,) = RealKeys(mask).masks
         np.testing.assert_array_equal(of_keys, mask[:, :keys])
