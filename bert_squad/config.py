@@ -1,7 +1,6 @@
 """What a model looks like (`BertConfig`) and what a run does (`SquadConfig`). No TensorFlow here."""
 
 import dataclasses
-import json
 import re
 from typing import Any
 
@@ -9,6 +8,7 @@ from absl import logging
 
 from bert_squad import files
 from bert_squad.errors import ConfigError, DataError
+from bert_squad.json_files import read_json
 
 EXPORT_DTYPES = ("float32", "bfloat16")
 
@@ -111,14 +111,7 @@ class BertConfig:
         Raises:
           ConfigError: when the file is missing, not JSON, or describes no model; it names the file.
         """
-        try:
-            values = json.loads(files.read_bytes(path))
-        except OSError as error:
-            raise ConfigError(
-                f"Cannot read the BERT configuration {path} ({error.strerror or error}); check --bert_config_file."
-            ) from None
-        except ValueError as error:
-            raise ConfigError(f"The BERT configuration {path} is not valid JSON: {error}.") from None
+        values = read_json(path, "BERT configuration", flag="--bert_config_file", error=ConfigError)
         return cls.from_dict(values, source=path)
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
     ├── CheckpointError    a checkpoint is missing, damaged or of another shape
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
+    ├── PathError          a path cannot be reached                       (also an OSError)
     ├── OutputError        an output file cannot be written               (also an OSError)
     └── RunInterruptedError  a signal asked the run to stop, and it saved its work first
 
@@ -32,6 +33,10 @@ class CheckpointError(BertSquadError):
 
 class TrainingError(BertSquadError):
     """Training cannot go on."""
+
+
+class PathError(BertSquadError, OSError):
+    """A path cannot be reached, on a remote file system mostly."""
 
 
 class OutputError(BertSquadError, OSError):

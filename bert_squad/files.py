@@ -1,16 +1,21 @@
-"""Open, read and write paths: local ones with the standard library, `gs://` and the like through TensorFlow.
+"""Reach paths: local ones with the standard library, `gs://` and the like through TensorFlow.
 
-Every output is written under a temporary name beside its final one and renamed when it is complete, so that
-a reader never sees half a file and a failed run leaves the old file as it was.
+`whole_files` writes them.
 """
 
 import contextlib
+import errno
 import os
+import re
+import shutil
+import stat
 import tempfile
+import weakref
 from collections.abc import Iterator
-from typing import IO
 
-from bert_squad.errors import OutputError
+from bert_squad.errors import OutputError, PathError
+
+_PATTERN = re.compile(r"[*?\[\]\\]")
 
 
 def is_remote(path: str) -> bool:
@@ -22,20 +27,77 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def _gfile():
+def gfile():
+    """Return `tf.io.gfile`."""
     import tensorflow as tf  # imported here: the text and data rooms must work without TensorFlow
 
     return tf.io.gfile
 
 
+@contextlib.contextmanager
+def reached(path: str) -> Iterator[None]:
+    """Turn what TensorFlow says of a remote path into a `PathError`.
+
+    Raises:
+      PathError: naming the path.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.UnimplementedError:
+        scheme = path.split("://")[0]
+        raise PathError(
+            f"Cannot reach {path}: this TensorFlow has no file system for {scheme}://; copy it to a local disk, or "
+            "mount it there."
+        ) from None
+    except tf.errors.OpError as error:
+        raise PathError(f"Cannot reach {path} ({error.message.strip().splitlines()[0]}).") from None
+
+
 def exists(path: str) -> bool:
     """Say whether a file or directory exists."""
-    return _gfile().exists(path) if is_remote(path) else os.path.exists(path)
+    if not is_remote(path):
+        return os.path.exists(path)
+    with reached(path):
+        return gfile().exists(path)
 
 
 def is_directory(path: str) -> bool:
     """Say whether a path is a directory."""
-    return _gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
+    if not is_remote(path):
+        return os.path.isdir(path)
+    with reached(path):
+        return gfile().isdir(path)
+
+
+def is_file(path: str) -> bool:
+    """Say whether a path can be read as a file: it exists and is no directory."""
+    return exists(path) and not is_directory(path)
+
+
+def names_in(directory: str) -> list[str]:
+    """Return the names in a directory, sorted.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if not is_remote(directory):
+        return sorted(os.listdir(directory))
+    with reached(directory):
+        return sorted(name.rstrip("/") for name in gfile().listdir(directory))
+
+
+def size_of(path: str) -> int:
+    """Return the length of a file in bytes.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if not is_remote(path):
+        return os.stat(path).st_size
+    with reached(path):
+        return gfile().stat(path).length
 
 
 def read_bytes(path: str) -> bytes:
@@ -45,35 +107,59 @@ def read_bytes(path: str) -> bytes:
       OSError: when it cannot be read, also when TensorFlow reports that of a remote file.
     """
     if is_remote(path):
-        import tensorflow as tf
-
-        try:
-            with _gfile().GFile(path, "rb") as reader:
-                return reader.read()
-        except tf.errors.OpError as error:
-            raise OSError(error.message) from error
+        with reached(path), gfile().GFile(path, "rb") as reader:
+            return reader.read()
     with open(path, "rb") as reader:
         return reader.read()
 
 
-def make_directory(path: str) -> None:
+def read_start(path: str, size: int) -> bytes:
+    """Read at most `size` bytes from the beginning of a file.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if is_remote(path):
+        with reached(path), gfile().GFile(path, "rb") as reader:
+            return reader.read(size)
+    with open(path, "rb") as reader:
+        return reader.read(size)
+
+
+def make_directory(path: str, flag: str = "--output_dir") -> None:
     """Create a directory and its parents, and make sure that files can be written there.
+
+    Args:
+      path: the directory, local or remote.
+      flag: that named it, for the message.
 
     Raises:
       OutputError: when it cannot be created or is not writable.
     """
-    if is_remote(path):
-        _gfile().makedirs(path)
-        return
     try:
+        if is_remote(path):
+            with reached(path):
+                gfile().makedirs(path)
+            return
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise OutputError(
-            f"The output directory {path} cannot be written ({error.strerror}); "
-            "name another with --output_dir or change its permissions."
+            f"The directory {path} cannot be written ({reason_of(error)}); "
+            f"name another with {flag} or change its permissions."
         ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says in one line, without its number and file name.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "x"))
+    'No such file or directory'
+    """
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    lines = str(text).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def join(directory: str, *names: str) -> str:
@@ -81,75 +167,108 @@ def join(directory: str, *names: str) -> str:
     return os.path.join(directory, *names)
 
 
-def temporary_name(path: str) -> str:
-    """Return the name under which `path` is written until it is complete: same directory, `.tmp-<pid>` added."""
-    return f"{path}.tmp-{os.getpid()}"
-
-
 def synchronize(path: str) -> None:
-    """Make sure that a local file has reached the disk; remote file systems see to that themselves."""
-    if not is_remote(path):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Make sure that a local file or directory has reached the disk; remote file systems see to that themselves."""
+    if is_remote(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def synchronize_tree(path: str) -> None:
+    """Make sure that a local directory and all that it holds have reached the disk."""
+    if is_remote(path):
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            synchronize(os.path.join(folder, name))
+        synchronize(folder)
 
 
 def rename(source: str, target: str) -> None:
-    """Move a complete file to its final name, replacing what was there."""
+    """Move a complete file or directory to its final name, replacing a file that was there; it stays moved."""
     if is_remote(target):
-        _gfile().rename(source, target, overwrite=True)
-    else:
-        os.replace(source, target)
+        with reached(target):
+            gfile().rename(source, target, overwrite=True)
+        return
+    os.replace(source, target)
+    synchronize(os.path.dirname(target) or ".")
 
 
 def remove(path: str) -> None:
-    """Delete a file if it exists."""
+    """Delete a file if it exists; of a link, the link."""
     if is_remote(path):
-        if _gfile().exists(path):
-            _gfile().remove(path)
+        with reached(path):
+            if gfile().exists(path):
+                gfile().remove(path)
         return
     with contextlib.suppress(FileNotFoundError):
         os.remove(path)
 
 
-@contextlib.contextmanager
-def complete_file(path: str) -> Iterator[str]:
-    """Give a temporary path to write to, and rename it to `path` only if the block succeeds.
+def remove_tree(path: str) -> None:
+    """Delete a directory with all that it holds, or a file, if it exists; links in it are not followed."""
+    if is_remote(path):
+        with reached(path):
+            if gfile().isdir(path):
+                gfile().rmtree(path)
+            elif gfile().exists(path):
+                gfile().remove(path)
+    elif os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove(path)
 
-    For writers that want a path of their own, such as a TFRecord writer; `open_whole` gives an open file.
+
+def has_pattern(path: str) -> bool:
+    """Say whether TensorFlow would take a path for a pattern, in the places where it looks for files by one.
+
+    >>> has_pattern("run[b]/model.ckpt-3"), has_pattern("run b/model.ckpt-3")
+    (True, False)
+    """
+    return _PATTERN.search(path) is not None
+
+
+def without_pattern(path: str, owner: object) -> str:
+    """Return a path to the same local files that TensorFlow does not take for a pattern.
+
+    Args:
+      path: a directory, or the prefix of files (`path.index` and so on).
+      owner: the links that are made for it are deleted when this object is no more.
+
+    Returns:
+      `path` itself when there is no need; else a path in a temporary folder that holds links.
 
     Raises:
-      OutputError: when the file system refuses (disk full, permission lost); the old file is left as it was.
+      OSError: when that folder cannot be made.
     """
-    temporary = temporary_name(path)
+    if is_remote(path) or not has_pattern(path):
+        return path
+    folder = tempfile.mkdtemp(prefix="bert_squad-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    whole = os.path.abspath(path)
+    link = os.path.join(folder, "linked")
+    if os.path.isdir(whole):
+        os.symlink(whole, link)
+        return link
+    parent, prefix = os.path.split(whole)
+    for name in names_in(parent):
+        if name.startswith(f"{prefix}."):
+            os.symlink(os.path.join(parent, name), link + name.removeprefix(prefix))
+    return link
+
+
+def is_regular(path: str) -> bool:
+    """Say whether a local path is a plain file, or leads to one; a remote one counts as such."""
+    if is_remote(path):
+        return is_file(path)
     try:
-        yield temporary
-        rename(temporary, path)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"Cannot write {path} ({error.strerror or error}); what was there before is unchanged."
-        ) from error
-    finally:
-        remove(temporary)
-
-
-@contextlib.contextmanager
-def open_whole(path: str, mode: str = "w") -> Iterator[IO]:
-    """Open `path` for writing (text as UTF-8, or `"wb"`); the file appears only when the block succeeds.
-
-    Raises:
-      OutputError: when the file system refuses; the old file is left as it was.
-    """
-    with complete_file(path) as temporary:
-        if is_remote(path):
-            with _gfile().GFile(temporary, mode) as writer:
-                yield writer
-        else:
-            with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as writer:
-                yield writer
-                writer.flush()
-                os.fsync(writer.fileno())
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tf_keras
 from absl import logging
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
 from bert_squad.answers.prediction import make_predictor
@@ -69,7 +69,7 @@ class _Run:
         if config.init_checkpoint:
             check_loadable(config.init_checkpoint)
         files.make_directory(config.output_dir)
-        directory.remove_unfinished(config.output_dir)
+        whole_files.remove_abandoned(config.output_dir)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
             self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
@@ -210,7 +210,7 @@ class _Run:
         metrics = evaluate(
             config.predict_file, json.loads(files.read_bytes(self.path(PREDICTIONS))), null_odds
         )
-        with files.open_whole(self.path(EVAL_RESULTS)) as writer:
+        with whole_files.open_whole(self.path(EVAL_RESULTS)) as writer:
             writer.write(json.dumps(metrics, indent=4) + "\n")
         print(format_metrics_table(metrics))
         logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))

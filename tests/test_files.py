@@ -2,14 +2,14 @@ import os
 
 import pytest
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.errors import OutputError
 
 
 def test_a_file_appears_only_when_complete(tmp_path):
     path = tmp_path / "predictions.json"
     path.write_text("old")
-    with files.open_whole(str(path)) as writer:
+    with whole_files.open_whole(str(path)) as writer:
         writer.write("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -19,7 +19,7 @@ def test_a_file_appears_only_when_complete(tmp_path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "predictions.json"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), files.open_whole(str(path)) as writer:
+    with pytest.raises(ZeroDivisionError), whole_files.open_whole(str(path)) as writer:
         writer.write("half" + str(1 // 0))
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["predictions.json"]
@@ -28,16 +28,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_a_refusal_of_the_file_system_names_the_file(tmp_path):
     path = tmp_path / "missing" / "predictions.json"
     message = r"Cannot write .*predictions\.json \(No such file or directory\)"
-    with pytest.raises(OutputError, match=message), files.open_whole(str(path)):
+    with pytest.raises(OutputError, match=message), whole_files.open_whole(str(path)):
         pass
 
 
 def test_an_unwritable_directory_names_the_flag(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
-    with pytest.raises(
-        OutputError, match=r"The output directory .*file/output cannot be written .*--output_dir"
-    ):
+    with pytest.raises(OutputError, match=r"The directory .*file/output cannot be written .*--output_dir"):
         files.make_directory(str(blocker / "output"))
 
 
@@ -45,7 +43,7 @@ def test_remote_paths_go_through_tensorflow(tmp_path):
     """`file://` is the one remote scheme that works without a network."""
     url = f"file://{tmp_path}/deep/predictions.json"
     files.make_directory(f"file://{tmp_path}/deep")
-    with files.open_whole(url) as writer:
+    with whole_files.open_whole(url) as writer:
         writer.write("über")
     assert files.exists(url)
     assert files.read_bytes(url).decode("utf-8") == "über"

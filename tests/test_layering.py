@@ -11,6 +11,8 @@ from program import ROOT, environment
 ROOMS = [
     "errors",
     "files",
+    "whole_files",
+    "json_files",
     "config",
     "speed",
     "text",
@@ -28,6 +30,8 @@ WITHOUT_TENSORFLOW = [
     "bert_squad",
     "bert_squad.errors",
     "bert_squad.files",
+    "bert_squad.whole_files",
+    "bert_squad.json_files",
     "bert_squad.config",
     "bert_squad.speed",
     "bert_squad.text.tokenization",

@@ -3,15 +3,14 @@
 Each may be given as the path of a file or as the JSON loaded from one.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bert_squad import files
 from bert_squad.answers.prediction_files import json_key
 from bert_squad.errors import DataError
+from bert_squad.json_files import read_json
 
 
 class Question(NamedTuple):
@@ -108,16 +107,4 @@ def _load(source: Any, what: str) -> tuple[Any, str]:
     if not isinstance(source, (str, os.PathLike)):
         return source, what
     path = os.fspath(source)
-    name = f"{what} {path}"
-    try:
-        return json.loads(files.read_bytes(path).decode("utf-8-sig")), name
-    except OSError as error:
-        raise DataError(f"Cannot read the {name} ({error.strerror or error}).") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"The {name} is not UTF-8 text (byte {error.start}).") from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"The {name} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    except RecursionError:
-        raise DataError(f"The {name} is nested too deeply to be what it should be.") from None
+    return read_json(path, what), f"{what} {path}"

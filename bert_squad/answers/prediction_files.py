@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable, Iterable
 from json.encoder import encode_basestring_ascii
 from typing import IO, Any
 
-from bert_squad import files
+from bert_squad import whole_files
 from bert_squad.answers.nbest import ExamplePrediction, NbestEntry
 from bert_squad.errors import OutputError
 
@@ -98,7 +98,7 @@ class PredictionFilesWriter:
     def __enter__(self) -> "PredictionFilesWriter":
         with contextlib.ExitStack() as stack:  # when one file cannot be opened, abandons the others
             self._objects = [
-                _ObjectWriter(path, stack.enter_context(files.open_whole(path))) for path in self._paths
+                _ObjectWriter(path, stack.enter_context(whole_files.open_whole(path))) for path in self._paths
             ]
             self._stack = stack.pop_all()
         return self

@@ -7,6 +7,7 @@ import os
 from absl import logging
 
 from bert_squad import files
+from bert_squad.checkpoints.huggingface import read_object
 from bert_squad.checkpoints.model_files import files_beside, looks_lower_cased, vocabulary_of_tokenizer
 from bert_squad.config import BertConfig
 from bert_squad.errors import DataError
@@ -55,7 +56,7 @@ def gather_companions(
     if config_file:
         bert_config = BertConfig.from_json_file(config_file)
         config_json = files.read_bytes(config_file)
-        if "model_type" in json.loads(config_json):  # a Hugging Face one: the legacy script cannot read it
+        if "model_type" in read_object(config_file):  # a Hugging Face one: the legacy script cannot read it
             config_json = (json.dumps(bert_config.to_dict(), indent=2) + "\n").encode()
     vocabulary = _vocabulary(source, vocab_file or beside.vocab_file)
     if vocabulary is not None:

@@ -6,8 +6,6 @@ checkpoint is whole.
 """
 
 import os
-import re
-import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +13,7 @@ from absl import logging
 from google.protobuf import text_format
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.checkpoints.tf1 import (
     GLOBAL_STEP,
     SLOT_NAMES,
@@ -28,7 +26,6 @@ from bert_squad.errors import CheckpointError, OutputError
 
 STATE_FILE = "checkpoint"
 PREFIX = "model.ckpt"
-_UNFINISHED = re.compile(r"\.tmp-\d+$")
 
 
 def latest_checkpoint(directory: str) -> str | None:
@@ -123,9 +120,9 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
     """
     name = f"{PREFIX}-{step}"
     prefix = files.join(directory, name)
-    temporary = files.temporary_name(prefix)
+    temporary = ""
     try:
-        tf.io.gfile.makedirs(temporary)
+        temporary = whole_files.create_temporary(prefix, is_directory=True)
         save_tf1_checkpoint(files.join(temporary, name), model, optimizer, step)
         written = sorted(tf.io.gfile.listdir(temporary), reverse=True)  # the index is renamed last
         written.sort(key=lambda file: file.endswith(".index"))
@@ -142,33 +139,12 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
             "space or restore write permission, then run the same command again to continue."
         ) from error
     finally:
-        _delete_tree(temporary)
+        if temporary:
+            whole_files.discard(temporary)
     for old in dropped:
         for path in tf.io.gfile.glob(f"{old}.*"):
             files.remove(path)
     return prefix
-
-
-def remove_unfinished(directory: str) -> None:
-    """Delete what a killed run left under temporary names in an output directory."""
-    if not files.exists(directory):
-        return
-    for name in tf.io.gfile.listdir(directory):
-        name = name.rstrip("/")
-        if _UNFINISHED.search(name):
-            path = files.join(directory, name)
-            if files.is_directory(path):
-                _delete_tree(path)
-            else:
-                files.remove(path)
-
-
-def _delete_tree(path: str) -> None:
-    if files.is_remote(path):
-        if files.exists(path):
-            tf.io.gfile.rmtree(path)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _recorded_prefixes(directory: str) -> list[str]:
@@ -202,5 +178,5 @@ def _write_state(directory: str, prefixes: list[str]) -> None:
         model_checkpoint_path=os.path.basename(prefixes[-1]),
         all_model_checkpoint_paths=[os.path.basename(prefix) for prefix in prefixes],
     )
-    with files.open_whole(files.join(directory, STATE_FILE)) as writer:
+    with whole_files.open_whole(files.join(directory, STATE_FILE)) as writer:
         writer.write(text_format.MessageToString(state))

@@ -5,7 +5,6 @@ A model is a directory with `config.json` and `model.safetensors` (or several fi
 short or has a damaged header is refused, but a changed weight cannot be told from a right one.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from bert_squad import files
 from bert_squad.checkpoints.names import from_huggingface
 from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, ConfigError
+from bert_squad.json_files import read_json
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -116,16 +116,13 @@ def find_weights(path: str) -> str | None:
     return next((candidate for candidate in candidates if files.exists(candidate)), None)
 
 
-def read_json(path: str) -> dict[str, Any]:
+def read_object(path: str) -> dict[str, Any]:
     """Read a JSON object that belongs to a checkpoint.
 
     Raises:
       CheckpointError: when it cannot be read or is something else.
     """
-    try:
-        values = json.loads(files.read_bytes(path))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"Cannot read {path} ({_reason(error)}).") from None
+    values = read_json(path, "file", error=CheckpointError)
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} must hold a JSON object, not {type(values).__name__}.")
     return values
@@ -133,7 +130,7 @@ def read_json(path: str) -> dict[str, Any]:
 
 def _declared_config(config_file: str) -> dict[str, Any]:
     """Read the model's own configuration; empty when there is none, or one of another program."""
-    values = read_json(config_file) if files.exists(config_file) else {}
+    values = read_object(config_file) if files.exists(config_file) else {}
     if "model_type" not in values:
         return {}
     try:
@@ -150,7 +147,7 @@ def _tensors(path: str) -> Iterator[tuple[str, Any]]:
         for name in _guarded(path, file.keys):
             yield name, file
         return
-    weight_map = read_json(path).get("weight_map")
+    weight_map = read_object(path).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise CheckpointError(f"{path} lacks its `weight_map` from tensors to files.")
     opened: dict[str, Any] = {}

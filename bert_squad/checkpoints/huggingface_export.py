@@ -10,7 +10,6 @@ The directory appears whole under its name, or not at all.
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.checkpoints.huggingface import CONFIG_FILE, STEP_KEY, WEIGHTS_FILE
 from bert_squad.checkpoints.model_files import TOKENIZER_CONFIG_FILE, VOCAB_FILE
 from bert_squad.checkpoints.names import from_legacy
@@ -49,9 +48,9 @@ def write_huggingface_directory(
       OutputError: when the directory is there already or cannot be written; nothing is left of it then.
     """
     check_writable_target(directory)
-    temporary = files.temporary_name(directory.rstrip("/"))
+    temporary = ""
     try:
-        os.makedirs(temporary)
+        temporary = whole_files.create_temporary(directory.rstrip("/"), is_directory=True)
         _write_json(files.join(temporary, CONFIG_FILE), huggingface_config(bert_config))
         _write_json(
             files.join(temporary, TOKENIZER_CONFIG_FILE), tokenizer_config(bert_config, do_lower_case)
@@ -60,14 +59,15 @@ def write_huggingface_directory(
             writer.write(vocabulary)
         metadata = {"format": "pt"} | ({} if step is None else {STEP_KEY: str(step)})
         save_file(_huggingface_weights(weights), files.join(temporary, WEIGHTS_FILE), metadata)
-        for name in os.listdir(temporary):
-            files.synchronize(files.join(temporary, name))
+        files.synchronize_tree(temporary)
         os.rename(temporary, directory)  # an empty directory is replaced
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"Cannot write the Hugging Face directory {directory} ({reason}).") from None
+        raise OutputError(
+            f"Cannot write the Hugging Face directory {directory} ({files.reason_of(error)})."
+        ) from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary:
+            whole_files.discard(temporary)
 
 
 def check_writable_target(directory: str) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 
 from bert_squad import files
-from bert_squad.checkpoints.huggingface import CONFIG_FILE, read_json
+from bert_squad.checkpoints.huggingface import CONFIG_FILE, read_object
 from bert_squad.errors import CheckpointError
 
 BERT_CONFIG_FILE = "bert_config.json"
@@ -70,7 +70,7 @@ def files_in(directory: str) -> ModelFiles:
 
 def _declared_lower_case(directory: str) -> bool | None:
     settings = files.join(directory, TOKENIZER_CONFIG_FILE)
-    declared = read_json(settings).get("do_lower_case") if files.exists(settings) else None
+    declared = read_object(settings).get("do_lower_case") if files.exists(settings) else None
     return declared if isinstance(declared, bool) else None
 
 
@@ -83,7 +83,7 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
     path = files.join(directory, TOKENIZER_FILE)
     if not files.exists(path):
         return None
-    model = read_json(path).get("model")
+    model = read_object(path).get("model")
     model = model if isinstance(model, dict) else {}
     vocab = model.get("vocab")
     if model.get("type") != "WordPiece" or not isinstance(vocab, dict):

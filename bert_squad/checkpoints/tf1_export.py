@@ -1,19 +1,19 @@
 """Write tensors as a new TF1 checkpoint with `bert_config.json` and `vocab.txt` beside it, whole or not at all."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.checkpoints.directory import PREFIX, STATE_FILE
 from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
 from bert_squad.checkpoints.tf1 import write_tensors
 from bert_squad.config import BertConfig
-from bert_squad.errors import OutputError
+from bert_squad.errors import ConfigError, OutputError
+from bert_squad.json_files import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +74,13 @@ def _means_the_same(name: str, present: bytes, wanted: bytes) -> bool:
     if name != BERT_CONFIG_FILE:
         return present.rstrip() == wanted.rstrip()
     try:
-        return BertConfig.from_dict(json.loads(present)) == BertConfig.from_dict(json.loads(wanted))
-    except (ValueError, RecursionError):  # not a configuration at all; ConfigError is a ValueError
+        first, second = (
+            BertConfig.from_dict(parse_json(content, BERT_CONFIG_FILE, ConfigError))
+            for content in (present, wanted)
+        )
+    except ConfigError:  # not a configuration at all
         return False
+    return first == second
 
 
 def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> None:
@@ -88,26 +92,27 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
     Raises:
       OutputError: when that fails; files that were moved already are deleted again.
     """
-    temporary = files.temporary_name(target.prefix)
+    temporary = ""
     moved: list[str] = []
     try:
-        tf.io.gfile.makedirs(temporary)
+        temporary = whole_files.create_temporary(target.prefix, is_directory=True)
         write_tensors(files.join(temporary, os.path.basename(target.prefix)), tensors)
         for name, content in target.beside.items():
             with tf.io.gfile.GFile(files.join(temporary, name), "wb") as writer:
                 writer.write(content)
-        for name in sorted(tf.io.gfile.listdir(temporary), key=_order):
+        for name in sorted(files.names_in(temporary), key=_order):
             files.synchronize(files.join(temporary, name))
             files.rename(files.join(temporary, name), files.join(target.directory, name))
             moved.append(files.join(target.directory, name))
     except (OSError, tf.errors.OpError) as error:
         for path in moved:
             files.remove(path)
-        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
-        raise OutputError(f"Cannot write the checkpoint {target.prefix} ({reason}).") from None
+        raise OutputError(
+            f"Cannot write the checkpoint {target.prefix} ({files.reason_of(error)})."
+        ) from None
     finally:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.rmtree(temporary)
+        if temporary:
+            whole_files.discard(temporary)
 
 
 def _order(name: str) -> tuple[bool, bool, str]:

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import random
 import re
 from bisect import bisect_right
@@ -11,8 +10,8 @@ from typing import Any
 
 from absl import logging
 
-from bert_squad import files
 from bert_squad.errors import DataError
+from bert_squad.json_files import read_json
 
 # LEGACY: context words split at these alone; other white space, such as U+00A0, stays inside a word.
 _WORD = re.compile("[^ \t\r\n\u202f]+")
@@ -76,32 +75,44 @@ def read_squad_examples(
     Differs: what the file lacks is named, with the question's id; the version 2 switch is an argument, not a
       flag; question ids that occur twice are named in a warning.
     """
-    reader = _Reader(str(input_file), is_training, version_2_with_negative)
-    return list(reader.read())
+    return squad_examples(
+        read_squad_json(str(input_file)),
+        str(input_file),
+        is_training,
+        version_2_with_negative=version_2_with_negative,
+    )
+
+
+def read_squad_json(input_file: str, flag: str = "--train_file and --predict_file") -> Any:
+    """Read the JSON of a SQuAD file, without a look at what is in it.
+
+    Args:
+      input_file: path of the file, local or remote; it is opened once, so that it may be a pipe.
+      flag: that named it, for messages.
+
+    Raises:
+      DataError: when the file cannot be read or is not JSON.
+    """
+    return read_json(input_file, "data set", flag=flag)
+
+
+def squad_examples(
+    dataset: Any, name: str, is_training: bool, *, version_2_with_negative: bool = False
+) -> list[SquadExample]:
+    """Make examples of a data set that was read already.
+
+    Args:
+      dataset: the JSON of a SQuAD file.
+      name: of the file, for messages.
+      is_training: as for `read_squad_examples`, like what follows, the result and the errors.
+      version_2_with_negative: see there.
+    """
+    return list(_Reader(name, is_training, version_2_with_negative).read(dataset))
 
 
 def shuffle_examples(examples: list[SquadExample]) -> None:
     """Shuffle training examples in place, in the one order in which the legacy script trained on them."""
     random.Random(_SHUFFLE_SEED).shuffle(examples)
-
-
-def _parse(input_file: str) -> Any:
-    try:
-        return json.loads(files.read_bytes(input_file).decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(
-            f"Cannot read the data set {input_file} ({error.strerror or error}); "
-            "check --train_file and --predict_file."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"The data set {input_file} is not UTF-8 text (byte {error.start}).") from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"The data set {input_file} is not valid JSON: {error.msg} at line {error.lineno}, "
-            f"column {error.colno}. Is the file complete?"
-        ) from None
-    except RecursionError:
-        raise DataError(f"The data set {input_file} is not SQuAD: its JSON is nested too deeply.") from None
 
 
 class _Paragraph:
@@ -132,9 +143,9 @@ class _Reader:
         self.reads_is_impossible = is_training and version_2_with_negative
         self._words: dict[str, str] = {}
 
-    def read(self) -> Iterator[SquadExample]:
+    def read(self, dataset: Any) -> Iterator[SquadExample]:
         qas_ids: collections.Counter = collections.Counter()
-        data = self._field(_parse(self.input_file), "data", (list,), "the file")
+        data = self._field(dataset, "data", (list,), "the file")
         for article, entry in enumerate(data):
             where = f"data[{article}]"
             for number, paragraph in enumerate(self._field(entry, "paragraphs", (list,), where)):

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from bert_squad import files
+from bert_squad import whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
 from bert_squad.data.paragraphs import Tokenizer
@@ -108,7 +108,7 @@ def open_writer(path: str, is_training: bool) -> Iterator[FeatureWriter]:
     def refused(error: Any) -> OutputError:
         return OutputError(f"Cannot write {path} ({error.message}); what was there before is unchanged.")
 
-    with files.complete_file(path) as temporary:
+    with whole_files.complete_file(path) as temporary:
         try:
             record_writer = tf.io.TFRecordWriter(temporary)
         except tf.errors.OpError as error:

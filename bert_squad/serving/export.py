@@ -25,7 +25,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from absl import logging
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.config import EXPORT_DTYPES, BertConfig, SquadConfig
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.model.squad_model import BertForSquad
@@ -148,5 +148,5 @@ def _description(
 
 
 def _write_json(path: str, content: dict[str, Any]) -> None:
-    with files.open_whole(path) as writer:
+    with whole_files.open_whole(path) as writer:
         writer.write(json.dumps(content, indent=4) + "\n")

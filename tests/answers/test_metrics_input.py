@@ -102,7 +102,7 @@ def test_predictions_of_other_questions():
         (None, "Cannot read the {} (No such file or directory)."),
         (b"\xff", "The {} is not UTF-8 text (byte 0)."),
         (b'{"data":\n [}', "The {} is not valid JSON: Expecting value at line 2, column 3."),
-        (b"", "The {} is not valid JSON: Expecting value at line 1, column 1."),
+        (b"", "The {} is empty."),
         (b"[" * 200_000, "The {} is nested too deeply to be what it should be."),
     ],
 )

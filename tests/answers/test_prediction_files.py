@@ -7,7 +7,7 @@ from answers.nbest_goldens import CASES, CRASHED, load
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad import files
+from bert_squad import whole_files
 from bert_squad.answers.candidates import PrelimPrediction
 from bert_squad.answers.nbest import ExamplePrediction, NbestEntry, compute_predictions, stream_predictions
 from bert_squad.answers.prediction_files import (
@@ -115,7 +115,7 @@ def test_answers_are_written_as_they_come_until_an_id_that_repeats(tmp_path, mon
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(files, "open_whole", lambda path: opened.setdefault(path, Recorder()))
+    monkeypatch.setattr(whole_files, "open_whole", lambda path: opened.setdefault(path, Recorder()))
     first, *_ = paths(tmp_path)
     with PredictionFilesWriter(*paths(tmp_path, 2), repeated_ids={"r"}) as writer:
         writer.add(answer("a"))
@@ -154,7 +154,7 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch):
         def write(self, text):
             raise OSError(28, "No space left on device")
 
-    real_open_whole = files.open_whole
+    real_open_whole = whole_files.open_whole
 
     class OpenWhole:
         def __init__(self, path):
@@ -167,7 +167,7 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch):
         def __exit__(self, *error):
             return self.real.__exit__(*error)
 
-    monkeypatch.setattr(files, "open_whole", OpenWhole)
+    monkeypatch.setattr(whole_files, "open_whole", OpenWhole)
     with pytest.raises(OutputError) as error:
         written(tmp_path, [answer("q", odds=0.0)])
     assert str(error.value) == (

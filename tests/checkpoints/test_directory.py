@@ -153,15 +153,6 @@ def test_a_full_disk_leaves_the_previous_checkpoint(model, optimizer, tmp_path, 
     assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-1")
 
 
-def test_unfinished_saves_are_removed(tmp_path):
-    (tmp_path / "model.ckpt-3.tmp-1234").mkdir()
-    (tmp_path / "model.ckpt-3.tmp-1234" / "data").write_text("half")
-    (tmp_path / "eval.tf_record.tmp-99").write_text("half")
-    (tmp_path / "notes.txt").write_text("mine")
-    directory.remove_unfinished(str(tmp_path))
-    assert names(tmp_path) == ["notes.txt"]
-
-
 def test_saving_over_what_the_legacy_left(model, optimizer, tmp_path):
     """A `.meta` file of an old checkpoint goes with it."""
     source = os.path.dirname(golden("model/legacy_run/v2/output/checkpoint"))

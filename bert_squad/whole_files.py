@@ -1,0 +1,192 @@
+"""Write whole files or none.
+
+Every output is written under a temporary name beside its final one and renamed when it is complete, so that
+a reader never sees half a file and a failed run leaves the old file as it was.
+
+A temporary file or directory is created anew, never through a link, under a name that nobody can foresee, and its
+writer holds a lock on it, which the operating system lifts when the process ends, however it ends. So what a killed run
+left behind is told from what another run is writing just now (`remove_abandoned`).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from typing import IO
+
+from bert_squad import files
+from bert_squad.errors import OutputError
+
+_TEMPORARY = re.compile(r"\.tmp-(?P<pid>\d+)-(?P<host>[0-9a-f]{8})[0-9a-f]{12}$")
+_SECONDS_UNTIL_ABANDONED = 24 * 60 * 60  # where no lock tells and the writer was on another machine
+
+_held: dict[str, int | None] = {}  # temporary path → the descriptor that holds its lock
+
+
+def create_temporary(path: str, *, is_directory: bool = False) -> str:
+    """Create an empty file, or a directory, to write to until it is complete and renamed to `path`.
+
+    Args:
+      path: the final path. The temporary one is in the same directory: `.tmp-`, the process and a random number are
+        added to the name.
+      is_directory: create a directory, and its parents.
+
+    Returns:
+      Its path. `discard` must follow, whether it was renamed or not.
+
+    Raises:
+      OSError: when it cannot be created.
+    """
+    while True:
+        temporary = f"{path}.tmp-{os.getpid()}-{_host()}{secrets.token_hex(6)}"
+        if files.is_remote(path):
+            if is_directory:
+                with files.reached(path):
+                    files.gfile().makedirs(temporary)
+            _held[temporary] = None
+            return temporary
+        if is_directory:
+            os.makedirs(os.path.dirname(temporary) or ".", exist_ok=True)
+            os.mkdir(temporary)
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+        else:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        _held[temporary] = descriptor
+        # Somebody who tidies up may have come between creation and lock; then another name is taken.
+        if _lock(descriptor) is not False and os.path.lexists(temporary):
+            return temporary
+        discard(temporary)
+
+
+def discard(temporary: str) -> None:
+    """Delete what `create_temporary` made if it is still there; a failure to do so is of no consequence."""
+    descriptor = _held.pop(temporary, None)
+    with contextlib.suppress(OSError):
+        files.remove_tree(temporary)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def discard_all() -> None:
+    """Delete every temporary file and directory of this process; for when it is about to end."""
+    for temporary in list(_held):
+        discard(temporary)
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file for this process, without waiting; None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def remove_abandoned(directory: str) -> None:
+    """Delete what processes that are gone left in a directory under temporary names.
+
+    What another process is writing just now stays, and so does any name that `create_temporary` does not give.
+    """
+    try:
+        names = files.names_in(directory) if files.exists(directory) else []
+    except OSError:
+        return
+    for name in names:
+        match = _TEMPORARY.search(name)
+        if match and _is_abandoned(files.join(directory, name), int(match["pid"]), match["host"]):
+            with contextlib.suppress(OSError):
+                files.remove_tree(files.join(directory, name))
+
+
+def _is_abandoned(path: str, pid: int, host: str) -> bool:
+    if path in _held:
+        return False
+    if not files.is_remote(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            is_locked = _lock(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_locked is not None:
+            return is_locked  # nobody else held it
+    if host == _host():
+        return not process_exists(pid)
+    return time.time() - _modified(path) > _SECONDS_UNTIL_ABANDONED
+
+
+def process_exists(pid: int) -> bool:
+    """Say whether a process of this machine lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _modified(path: str) -> float:
+    """Return when something was last written to, in seconds since 1970; now, when that cannot be found out."""
+    try:
+        if not files.is_remote(path):
+            return os.lstat(path).st_mtime
+        with files.reached(path):
+            return files.gfile().stat(path).mtime_nsec / 1e9
+    except OSError:
+        return time.time()
+
+
+@contextlib.contextmanager
+def complete_file(path: str) -> Iterator[str]:
+    """Give a temporary path to write to, and rename it to `path` only if the block succeeds.
+
+    For writers that want a path of their own, such as a TFRecord writer; `open_whole` gives an open file.
+
+    Raises:
+      OutputError: when the file system refuses (disk full, permission lost); the old file is left as it was.
+    """
+    temporary = ""
+    try:
+        temporary = create_temporary(path)
+        yield temporary
+        files.synchronize(temporary)
+        files.rename(temporary, path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(
+            f"Cannot write {path} ({files.reason_of(error)}); what was there before is unchanged."
+        ) from error
+    finally:
+        if temporary:
+            discard(temporary)
+
+
+@contextlib.contextmanager
+def open_whole(path: str, mode: str = "w") -> Iterator[IO]:
+    """Open `path` for writing (text as UTF-8, or `"wb"`); the file appears only when the block succeeds.
+
+    Raises:
+      OutputError: when the file system refuses; the old file is left as it was.
+    """
+    with complete_file(path) as temporary:
+        if files.is_remote(path):
+            with files.reached(path), files.gfile().GFile(temporary, mode) as writer:
+                yield writer
+        else:
+            with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as writer:
+                yield writer

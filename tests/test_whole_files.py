@@ -1,0 +1,79 @@
+"""Outputs appear whole or not at all, and what others are writing is left alone."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from program import environment
+
+from bert_squad import whole_files
+from bert_squad.errors import OutputError
+
+
+def test_what_lives_stays_and_what_was_left_goes(tmp_path):
+    """A killed process leaves a file and a directory; this one is writing; the user has a name like theirs."""
+    code = (
+        "import os, sys; from bert_squad import whole_files\n"
+        "whole_files.create_temporary(sys.argv[1] + '/predictions.json')\n"
+        "folder = whole_files.create_temporary(sys.argv[1] + '/model.ckpt-3', is_directory=True)\n"
+        "open(folder + '/data', 'w').write('half')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment(), check=False)
+    left = set(os.listdir(tmp_path))
+    assert len(left) == 2
+    own = whole_files.create_temporary(str(tmp_path / "eval.tf_record"))
+    (tmp_path / "x.tmp-2024").write_text("the user's")
+    try:
+        whole_files.remove_abandoned(str(tmp_path))
+        assert set(os.listdir(tmp_path)) == {os.path.basename(own), "x.tmp-2024"}
+    finally:
+        whole_files.discard(own)
+    assert os.listdir(tmp_path) == ["x.tmp-2024"]
+
+
+def test_what_another_process_writes_just_now_stays(tmp_path):
+    code = (
+        "import sys; from bert_squad import whole_files\n"
+        "whole_files.create_temporary(sys.argv[1] + '/train.tf_record')\n"
+        "print('there', flush=True); sys.stdin.read()\n"
+        "whole_files.discard_all()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout.readline() == b"there\n"
+    before = os.listdir(tmp_path)
+    whole_files.remove_abandoned(str(tmp_path))
+    assert os.listdir(tmp_path) == before != []
+    writer.communicate()
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_cannot_be_foreseen_and_links_are_not_followed(tmp_path):
+    """The temporary name is new each time; a final name that is a link is replaced, not written through."""
+    assert len({whole_files.create_temporary(str(tmp_path / "a")) for _ in range(3)}) == 3
+    whole_files.discard_all()
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "predictions.json").symlink_to("precious")
+    with whole_files.open_whole(str(tmp_path / "predictions.json")) as writer:
+        writer.write("new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "predictions.json").read_text() == "new"
+
+
+def test_a_file_system_that_turns_read_only_does_not_hide_the_error(tmp_path, monkeypatch):
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "replace", read_only)
+    monkeypatch.setattr(os, "remove", read_only)
+    writer = whole_files.complete_file(str(tmp_path / "a"))
+    writer.__enter__()
+    with pytest.raises(OutputError, match=r"Cannot write .*a \(Read-only file system\)"):
+        writer.__exit__(None, None, None)
+    monkeypatch.undo()
