@@ -67,8 +67,13 @@ def make_train_step(
         loss, gradients = loss_and_gradients(step, batch, scale)
         gradients = [_divided(gradient, scale) for gradient in gradients]
         rate, global_norm = rate_of(step), tf.linalg.global_norm(gradients)
-        if tf.math.is_finite(global_norm):
+
+        def update() -> tf.Tensor:
             optimizer.apply_gradients(gradients, rate)
+            return tf.constant(True)
+
+        # Written out: AutoGraph, which would make it of an `if`, does not read every version of Python.
+        tf.cond(tf.math.is_finite(global_norm), update, lambda: tf.constant(False))
         return loss, rate, global_norm
 
     def first_finite_step(step: tf.Tensor, batch: dict[str, tf.Tensor]):
