@@ -9,7 +9,7 @@ from typing import Any
 from absl import logging
 
 from bert_squad import files
-from bert_squad.errors import ConfigError, DataError
+from bert_squad.errors import ConfigError, DataError, PathError
 from bert_squad.json_files import read_json
 
 EXPORT_DTYPES = ("float32", "bfloat16")
@@ -296,8 +296,10 @@ class SquadConfig:
             path = getattr(self, name)
             try:
                 is_there, is_directory = files.exists(path), files.is_directory(path)
+            except PathError as error:
+                raise ConfigError(f"--{name}: {error}") from None
             except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-                raise ConfigError(f"--{name}: {path} cannot be reached ({files.reason_of(error)})") from None
+                raise ConfigError(f"--{name}: {path} cannot be reached ({files.reason_of(error)}).") from None
             if not is_there:
                 raise ConfigError(f"--{name}: {path} does not exist.")
             if is_directory:

@@ -144,6 +144,8 @@ def make_directory(path: str, flag: str = "--output_dir") -> None:
         os.makedirs(path, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
+    except PathError as error:
+        raise OutputError(f"{flag}: {error}") from None
     except OSError as error:
         raise OutputError(
             f"The {flag.strip('-').split('_')[0]} directory {path} cannot be written ({reason_of(error)}); "

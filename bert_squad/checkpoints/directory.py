@@ -252,6 +252,8 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
         _note_dropped(directory, dropped)
         _write_state(directory, kept)
     except (OSError, tf.errors.OpError) as error:
+        with contextlib.suppress(OSError):
+            files.remove(files.join(directory, DROPPED_FILE))
         raise OutputError(
             f"Cannot save the checkpoint {prefix} ({files.reason_of(error)}); earlier checkpoints are unchanged. Free "
             "some space or restore write permission, then run the same command again to continue."

@@ -10,7 +10,7 @@ from golden_files import golden
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables
 from bert_squad.config import BertConfig
-from bert_squad.errors import CheckpointError, OutputError
+from bert_squad.errors import CheckpointError, OutputError, TrainingError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay
 
@@ -162,3 +162,174 @@ def test_saving_over_what_the_legacy_left(model, optimizer, tmp_path):
     kept = [name for name in names(tmp_path / "output") if name.startswith("model.ckpt")]
     assert [name.split(".")[1] for name in kept] == ["ckpt-33", "ckpt-33", "ckpt-34", "ckpt-34"]
     assert Tf1Reader(str(tmp_path / "output/model.ckpt-34"))["global_step"] == 34
+
+
+ODD_NAMES = ["run[b]", "q?", "a*", "back\\slash", "é", "new\nline", "a space", "-dash", "#1"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_are_no_patterns(model, optimizer, tmp_path, name):
+    """A directory of any name keeps its own checkpoints, and siblings that the name would match keep theirs."""
+    siblings = ["runb", "qa", "ab", "backslash"]
+    for sibling in siblings:
+        (tmp_path / sibling).mkdir()
+        for step in (0, 10):
+            (tmp_path / sibling / f"model.ckpt-{step}.index").write_text("a sibling's")
+    own = str(tmp_path / name)
+    os.mkdir(own)
+    for step in range(0, 40, 10):
+        directory.save(own, model, optimizer, step, keep_max=2)
+    assert directory.checkpoints_in(own) == ["model.ckpt-20", "model.ckpt-30"]
+    assert directory.latest_checkpoint(own) == f"{own}/model.ckpt-30"
+    assert directory.restore_latest(own, model, optimizer) == (f"{own}/model.ckpt-30", 30)
+    for sibling in siblings:
+        assert names(tmp_path / sibling) == ["model.ckpt-0.index", "model.ckpt-10.index"]
+
+
+def test_files_of_the_user_beside_a_checkpoint_stay(model, optimizer, tmp_path):
+    directory.save(str(tmp_path), model, optimizer, 0)
+    kept = ["model.ckpt-0.README", "model.ckpt-0.index.bak", "model.ckpt-0.tar.gz", "model.ckpt-01.index"]
+    for name in kept:
+        (tmp_path / name).write_text("the user's")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "graph").write_text("the user's")
+    (tmp_path / "model.ckpt-0.meta").symlink_to("outside/graph")
+    directory.save(str(tmp_path), model, optimizer, 1, keep_max=1)
+    assert {name for name in names(tmp_path) if "ckpt-0" in name} == set(kept)
+    assert (tmp_path / "outside" / "graph").read_text() == "the user's"
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    ["../other/model.ckpt-1", "*", "", "model.ckpt-?", "gs://bucket/model.ckpt-1", ".", "..", "/", "other/*"],
+)
+def test_a_crafted_name_reads_and_deletes_nothing_elsewhere(model, optimizer, tmp_path, crafted):
+    for place in ("other", "own"):
+        (tmp_path / place).mkdir()
+        directory.save(str(tmp_path / place), model, optimizer, 1)
+    (tmp_path / "own" / "notes").write_text("the user's")
+    before = {place: names(tmp_path / place) for place in ("other", "own")}
+    state = tmp_path / "own" / "checkpoint"
+    for name in before["own"]:
+        if name.startswith("model.ckpt"):
+            (tmp_path / "own" / name).rename(tmp_path / "own" / name.replace("-1.", "-2."))
+    state.write_text(f'model_checkpoint_path: "{crafted}"\nall_model_checkpoint_paths: "{crafted}"\n')
+    with pytest.raises(CheckpointError, match=r"names (no checkpoint|'.*' \(it is not there\))"):
+        directory.latest_checkpoint(str(tmp_path / "own"))
+    directory.save(str(tmp_path / "own"), model, optimizer, 3, keep_max=1)
+    assert names(tmp_path / "other") == before["other"]
+    assert {"notes", "model.ckpt-2.index", "model.ckpt-3.index"} <= set(names(tmp_path / "own"))
+
+
+def test_a_copy_does_not_go_back_to_its_original(model, optimizer, tmp_path):
+    """The legacy script writes absolute paths when --output_dir is one."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    for step in (1, 2):
+        directory.save(str(original), model, optimizer, step)
+    lines = [f'all_model_checkpoint_paths: "{original}/model.ckpt-{step}"' for step in (1, 2)]
+    (original / "checkpoint").write_text(
+        "\n".join([f'model_checkpoint_path: "{original}/model.ckpt-2"', *lines])
+    )
+    shutil.copytree(original, copy)
+    before = names(original)
+    assert directory.latest_checkpoint(str(copy)) == str(copy / "model.ckpt-2")
+    directory.save(str(copy), model, optimizer, 3, keep_max=1)
+    assert names(original) == before
+    assert names(copy) == ["checkpoint", "model.ckpt-3.data-00000-of-00001", "model.ckpt-3.index"]
+
+
+def test_a_far_checkpoint_is_read_with_a_warning_and_never_deleted(model, optimizer, tmp_path, warnings):
+    far, near = tmp_path / "far", tmp_path / "near"
+    far.mkdir()
+    near.mkdir()
+    directory.save(str(far), model, optimizer, 2)
+    (near / "checkpoint").write_text(f'model_checkpoint_path: "{far}/model.ckpt-2"\n')
+    assert directory.restore_latest(str(near), model, optimizer) == (f"{far}/model.ckpt-2", 2)
+    assert any("is not in" in line and "read from there" in line for line in warnings)
+    before = names(far)
+    directory.save(str(near), model, optimizer, 3, keep_max=1)
+    assert names(far) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["C:\\\\out\\\\model.ckpt-2", "gs://bucket/out/model.ckpt-2", "/gone/model.ckpt-2"]
+)
+def test_a_name_of_elsewhere_does_not_hide_the_own_file(model, optimizer, tmp_path, name):
+    directory.save(str(tmp_path), model, optimizer, 2)
+    (tmp_path / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
+    assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-2")
+
+
+@pytest.mark.parametrize("state", ["", 'model_checkpoint_path: "model.ckpt-999"\n'])
+def test_a_state_file_that_names_nothing_lists_what_is_there(model, optimizer, tmp_path, state):
+    for step in (2, 10):
+        directory.save(str(tmp_path), model, optimizer, step)
+    (tmp_path / "checkpoint").write_text(state)
+    message = r"so nothing can be restored\. There are model\.ckpt-2, model\.ckpt-10: let it hold the line"
+    with pytest.raises(CheckpointError, match=message):
+        directory.restore_latest(str(tmp_path), model, optimizer)
+
+
+def test_checkpoints_without_a_state_file_are_not_trained_over(model, optimizer, tmp_path):
+    directory.save(str(tmp_path), model, optimizer, 2)
+    directory.check_all_named(str(tmp_path))
+    (tmp_path / "checkpoint").unlink()
+    with pytest.raises(CheckpointError, match=r"holds model\.ckpt-2 but no `checkpoint` file"):
+        directory.check_all_named(str(tmp_path))
+
+
+def test_a_flipped_bit_costs_the_newest_checkpoint_alone(model, optimizer, tmp_path, warnings):
+    for step in (1, 2):
+        directory.save(str(tmp_path), model, optimizer, step)
+    data = tmp_path / "model.ckpt-2.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    assert directory.restore_latest(str(tmp_path), model, optimizer) == (str(tmp_path / "model.ckpt-1"), 1)
+    assert any(f"Passing over the checkpoint {tmp_path}/model.ckpt-2" in line for line in warnings)
+
+
+def test_no_checkpoint_ever_holds_a_nan(model, optimizer, tmp_path):
+    directory.save(str(tmp_path), model, optimizer, 1)
+    before = names(tmp_path)
+    bias = tf1_variables(model)["cls/squad/output_bias"].variable
+    old = bias.numpy()
+    bias.assign([float("nan"), 0.0])
+    try:
+        with pytest.raises(
+            TrainingError, match=r"cls/squad/output_bias is not finite .*model\.ckpt-2 is not saved"
+        ):
+            directory.save(str(tmp_path), model, optimizer, 2)
+    finally:
+        bias.assign(old)
+    assert names(tmp_path) == before
+
+
+def test_a_kill_before_the_deletion_leaves_nothing_for_ever(model, optimizer, tmp_path, monkeypatch):
+    for step in (1, 2):
+        directory.save(str(tmp_path), model, optimizer, step, keep_max=2)
+    (tmp_path / "model.ckpt-0.index").write_text("the user's own")
+    monkeypatch.setattr(directory, "_delete", lambda *_: None)
+    directory.save(str(tmp_path), model, optimizer, 3, keep_max=2)
+    assert directory.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in range(4)]
+    monkeypatch.undo()
+    directory.finish_dropping(str(tmp_path))
+    assert directory.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in (0, 2, 3)]
+    assert "checkpoint.dropped" not in names(tmp_path)
+
+
+def test_an_old_checkpoint_that_cannot_be_deleted_is_a_warning(
+    model, optimizer, tmp_path, monkeypatch, warnings
+):
+    directory.save(str(tmp_path), model, optimizer, 1)
+
+    def refuse(path):
+        if "ckpt-1" in path:
+            raise PermissionError(1, "Operation not permitted", path)
+        os.unlink(path)
+
+    monkeypatch.setattr(os, "remove", refuse)
+    directory.save(str(tmp_path), model, optimizer, 2, keep_max=1)
+    assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-2")
+    assert any("Cannot delete the old checkpoint file" in line for line in warnings)

@@ -171,6 +171,6 @@ def test_a_disk_that_fills_up_while_training(folder, tmp_path):
     }
     assert complete
     assert left == sorted(
-        ["checkpoint", "train.tf_record"]
+        ["checkpoint", "run.json", "train.tf_record"]
         + [f"{name}.{part}" for name in complete for part in ("index", "data-00000-of-00001")]
     )

@@ -1,0 +1,108 @@
+"""A continued run that is another run: what changes numbers is named, what makes nonsense is refused."""
+
+import json
+
+import pytest
+
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.errors import ConfigError
+from bert_squad.run_record import check_same_run, describe_run, read_record, write_record
+
+BERT = BertConfig(vocab_size=4, hidden_size=8, num_attention_heads=2)
+CONFIG = SquadConfig(
+    bert_config_file="bert_config.json", vocab_file="vocab.txt", output_dir="out", train_file="train.json"
+)
+VOCABULARY = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}
+EXACT = {"dtype": "float32", "pad_to": "max", "jit_compile": False}
+
+
+def describe(bert=None, vocab=VOCABULARY, data=b"{}", speed=EXACT, **flags):
+    config = SquadConfig(**{**CONFIG.__dict__, **flags})
+    return describe_run(config, BertConfig(**{**BERT.to_dict(), **(bert or {})}), vocab, speed, data)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    from absl import logging
+
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    return lines
+
+
+@pytest.fixture
+def output(tmp_path):
+    write_record(str(tmp_path), describe(), 0)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"data": b"[]"}, "the training data (train.json → train.json)"),
+        ({"seed": 7}, "--seed (12345 → 7)"),
+        ({"train_batch_size": 8}, "--train_batch_size (32 → 8)"),
+        ({"max_seq_length": 128}, "--max_seq_length (384 → 128)"),
+        ({"doc_stride": 64}, "--doc_stride (128 → 64)"),
+        ({"learning_rate": 1e-4}, "--learning_rate (5e-05 → 0.0001)"),
+        ({"num_train_epochs": 5.0}, "--num_train_epochs (3.0 → 5.0)"),
+        ({"do_lower_case": False}, "--do_lower_case (True → False)"),
+        ({"version_2_with_negative": True}, "--version_2_with_negative (False → True)"),
+        ({"speed": {**EXACT, "dtype": "bfloat16"}}, "--dtype (float32 → bfloat16)"),
+        ({"bert": {"hidden_dropout_prob": 0.2}}, "`hidden_dropout_prob` (0.1 → 0.2)"),
+    ],
+)
+def test_what_changes_numbers_is_named_in_one_warning(output, warnings, change, named):
+    check_same_run(output, describe(**change), allow_changed_run=False, trains=True)
+    (line,) = warnings
+    assert line.startswith(f"This is not the run that {output}/run.json records")
+    assert line.endswith(f": {named}.")
+
+
+@pytest.mark.parametrize("trains", [True, False])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"vocab": {**VOCABULARY, "a": 4, "b": 3}}, r"the vocabulary \(vocab\.txt → vocab\.txt\)"),
+        ({"bert": {"num_attention_heads": 4}}, r"`num_attention_heads` \(2 → 4\)"),
+        ({"bert": {"hidden_act": "relu"}}, r"`hidden_act` \(gelu → relu\)"),
+    ],
+)
+def test_nonsense_is_refused_unless_it_is_allowed(output, warnings, change, named, trains):
+    with pytest.raises(
+        ConfigError, match=rf"was trained with something else: {named}\. .*--allow_changed_run"
+    ):
+        check_same_run(output, describe(**change), allow_changed_run=False, trains=trains)
+    assert not warnings
+    check_same_run(output, describe(**change), allow_changed_run=True, trains=trains)
+    assert len(warnings) == 1
+
+
+def test_the_same_run_and_one_without_a_record_say_nothing(output, warnings, tmp_path):
+    check_same_run(output, describe(), allow_changed_run=False, trains=True)
+    check_same_run(str(tmp_path / "legacy"), describe(), allow_changed_run=False, trains=True)
+    # A prediction is free to choose lengths, and the vocabulary may have blank lines at its end.
+    blank = {**VOCABULARY, "": 4}
+    check_same_run(
+        output, describe(max_seq_length=100, vocab=blank, data=None), allow_changed_run=False, trains=False
+    )
+    assert not warnings
+
+
+def test_a_record_keeps_what_changed(output):
+    write_record(output, describe(seed=7), 40)
+    record = read_record(output)
+    assert record["flags"]["seed"] == 7
+    assert record["earlier"] == [{"until_step": 40, "changed": ["--seed (12345 → 7)"]}]
+    write_record(output, describe(), 0)
+    assert read_record(output)["earlier"] == []
+
+
+def test_a_file_of_the_user_is_left_alone(tmp_path, warnings):
+    (tmp_path / "run.json").write_text('{"mine": 1}')
+    write_record(str(tmp_path), describe(), 0)
+    assert json.loads((tmp_path / "run.json").read_text()) == {"mine": 1}
+    assert len(warnings) == 1
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    check_same_run(str(tmp_path), describe(), allow_changed_run=False, trains=True)
+    assert "nested too deeply" in warnings[1]

@@ -1,0 +1,163 @@
+"""A signal at any stage: one line, 128 + its number, nothing left; a second one ends the program at once."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from faults.runs import (
+    EXIT_CODES,
+    PREDICT,
+    TRAIN,
+    copy_trained,
+    has_temporary,
+    make_folder,
+    own_lines,
+    said,
+    start,
+    temporaries,
+    wait_for,
+)
+
+TRAINING = [*TRAIN, "--num_train_epochs=400", "--save_checkpoints_steps=7", "--output_dir=output"]
+USING = [*PREDICT, "--do_eval", "--do_export", "--output_dir=output"]
+
+
+def maps_tensorflow():
+    """Say whether a child of this process has begun to load TensorFlow."""
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if "tensorflow" in Path(f"/proc/{child}/maps").read_text():
+                return True
+    return False
+
+
+def logged(text):
+    return lambda folder: re.search(text, said(folder)) is not None
+
+
+# Stage → the command, and what shows that the stage has begun.
+STAGES = {
+    "imports": (USING, lambda folder: (folder / "stderr.txt").exists() and maps_tensorflow()),
+    "reading": (USING, logged("Running on")),
+    "records for training": (TRAINING, lambda folder: has_temporary(folder / "output", "train.tf_record")),
+    "first step": (TRAINING, logged("Running training")),
+    "step": (TRAINING, logged(r"\] step \d+ of")),
+    "save": (TRAINING, lambda folder: has_temporary(folder / "output", "model.ckpt-7")),
+    "weights": (USING, logged("Predicting with")),
+    "records for prediction": (USING, lambda folder: has_temporary(folder / "output", "eval.tf_record")),
+    "prediction": (USING, logged("Writing predictions")),
+    "evaluation": (USING, logged("Writing metrics")),
+    "export begins": (USING, lambda folder: has_temporary(folder / "output" / "export", "temp-")),
+    "export": (
+        USING,
+        lambda folder: any((folder / "output" / "export").glob("temp-*/variables/variables.index")),
+    ),
+}
+FAST = [("imports", signal.SIGTERM), ("prediction", signal.SIGINT), ("export begins", signal.SIGTERM)]
+
+
+def check_stage(folder, stage, number):
+    arguments, has_begun = STAGES[stage]
+    if arguments is USING:
+        copy_trained(folder / "output")
+    process = start(folder, *arguments, restore_signals=True)
+    assert wait_for(process, lambda: has_begun(folder)), said(folder)
+    process.send_signal(number)
+    process.wait(timeout=120)
+    assert process.returncode == EXIT_CODES[number], said(folder)
+    lines = own_lines(folder)
+    assert len(lines) == 1, said(folder)
+    assert re.match(r"run_squad\.py: ([Ss]topped by signal|stopped while)", lines[0]), lines
+    assert "Traceback" not in said(folder)
+    assert temporaries(folder) == []
+
+
+@pytest.mark.parametrize(("stage", "number"), FAST, ids=lambda value: str(value))
+def test_a_signal_at_some_stages(tmp_path, stage, number):
+    check_stage(make_folder(tmp_path), stage, number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_signal_at_every_stage(tmp_path, stage, number):
+    check_stage(make_folder(tmp_path), stage, number)
+
+
+WORKER = """
+import os, sys, time, threading
+from bert_squad import whole_files
+from bert_squad.interruption import noticed_signals, stopping_on_signals
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+with stopping_on_signals(say):
+    whole_files.create_temporary(sys.argv[1] + "/half")
+    {body}
+"""
+BUSY = "print('ready', flush=True)\n{indent}time.sleep(60)"
+
+
+def run_worker(tmp_path, body, *numbers):
+    """Send signals, one 0.3 seconds after the other, to a process that does what `body` says."""
+    process = subprocess.Popen(
+        [os.sys.executable, "-c", WORKER.format(body=body), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)  # it says so just before it is
+    for number in numbers:
+        process.send_signal(number)
+        try:
+            process.wait(timeout=0.3)
+        except subprocess.TimeoutExpired:
+            continue
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr, os.listdir(tmp_path)
+
+
+def test_a_second_signal_ends_a_save_at_once(tmp_path):
+    body = "with noticed_signals():\n        print('ready', flush=True); time.sleep(60); time.sleep(60)"
+    code, stderr, left = run_worker(tmp_path, body, signal.SIGINT, signal.SIGINT)
+    assert (code, left) == (130, [])
+    assert stderr.startswith("stopped at once by a second signal while starting (signal 2)")
+
+
+def test_the_same_request_twice_is_one(tmp_path):
+    """`timeout` signals the process and then its group: that is no second wish."""
+    body = (
+        "with noticed_signals() as stop:\n        print('ready', flush=True)\n"
+        "        while not stop.signal_number: time.sleep(0.01)\n"
+        "        os.kill(os.getpid(), 15); time.sleep(1)\n        os._exit(7)"
+    )
+    code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
+    assert code == 7
+
+
+def test_what_swallows_the_exception_does_not_go_on(tmp_path):
+    """A destructor or a callback of a library may swallow what the handler raises."""
+    body = (
+        "print('ready', flush=True)\n    while True:\n        try: time.sleep(60)\n"
+        "        except BaseException: pass"
+    )
+    code, stderr, left = run_worker(tmp_path, body, signal.SIGTERM)
+    assert (code, left) == (143, [])
+    assert stderr == "stopped while starting (signal 15); nothing half-written is left.\n"
+
+
+def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
+    body = (
+        "try:\n        with noticed_signals():\n            print('ready', flush=True); time.sleep(0.5)\n"
+        "    except KeyboardInterrupt as stop: os._exit(stop.signal_number)"
+    )
+    code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
+    assert code == 15
