@@ -13,16 +13,14 @@ help:
 	@echo "make quickstart   train, predict, evaluate, export and ask on the embedded example"
 	@echo "make test         run the tests"
 	@echo "make check        format, lint, types, tests: what CI runs"
-	@echo "make check-all    the same with the slow tests"
+	@echo "make check-all    the same with the slow tests, and the tests on each Python that is found"
 	@echo "make bench        measure speed against peers"
 	@echo "make peers        install torch and transformers, for comparisons"
 	@echo "make lock         pin the present environment in requirements.lock"
 
 $(INSTALLED): requirements.lock setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $@
+	@sh tools/make_venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
 
 .PHONY: venv peers lock
 venv: $(INSTALLED)
@@ -36,6 +34,16 @@ lock:
 .PHONY: quickstart
 quickstart: $(INSTALLED)
 	$(BIN)/python examples/quickstart/run.py --output_dir=$(QUICKSTART_DIR) $(if $(QUESTION),--question="$(QUESTION)")
+
+# The fast tests on each Python that is found, in an environment of its own (3 GB each, kept).
+.PHONY: test-pythons
+test-pythons:
+	@for version in 3.11 3.12 3.13; do \
+	  python=$$(command -v python$$version || ls -d $$HOME/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+	  if [ -z "$$python" ]; then echo "Python $$version is not here: not tried"; continue; fi; \
+	  echo "Python $$version: $$python"; \
+	  $(MAKE) test PYTHON=$$python VENV=$(VENV)-$$version || exit 1; \
+	done
 
 .PHONY: test test-all
 test: $(INSTALLED)
@@ -58,7 +66,7 @@ types: $(INSTALLED)
 
 check: lint types test
 
-check-all: lint types test-all
+check-all: lint types test-all test-pythons
 
 .PHONY: bench
 bench: $(INSTALLED)

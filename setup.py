@@ -15,7 +15,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.11,<3.14",
     packages=find_packages(include=["bert_squad", "bert_squad.*"]),
     py_modules=["run_squad"],
     install_requires=[
