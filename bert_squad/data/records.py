@@ -16,7 +16,7 @@ from bert_squad import whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
 from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import Window, make_windows
+from bert_squad.data.windows import LossNotes, Window, make_windows
 from bert_squad.errors import DataError, OutputError
 
 
@@ -52,7 +52,8 @@ def write_features(
 ) -> int:
     """Convert examples and write their features to a TFRecord file, without holding them in memory.
 
-    The features of the first 20 examples are logged at the debug level.
+    The features of the first 20 examples are logged at the debug level; questions that are cut or have no passage to
+    look at are named in one warning each.
 
     Args:
       path: the file, local or remote; it appears, or replaces an old one, only when complete.
@@ -65,10 +66,14 @@ def write_features(
       ConfigError, DataError: as `convert_examples_to_features`.
       OutputError: when the file cannot be written.
     """
-    windows = make_windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training)
+    notes = LossNotes(is_training, max_query_length)
+    windows = make_windows(
+        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
+    )
     with open_writer(path, is_training) as writer:
         for window in logged(windows):
             writer.process_feature(window)
+    notes.log()
     return writer.num_features
 
 
