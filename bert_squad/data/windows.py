@@ -39,14 +39,12 @@ class LossNotes:
 
     def log(self) -> None:
         """Log a warning for each kind of loss; windows must all have been made."""
-        if self.without_text:
+        if self.without_text and self._is_training:  # in prediction they are answered, with "empty" or ""
             logging.warning(
-                "The passage of %d %s holds no text, so that %s: %s.",
+                "The passage of %d %s holds no text, so that nothing is trained on there, though the number of steps "
+                "counts them: %s.",
                 len(self.without_text),
                 "question" if len(self.without_text) == 1 else "questions",
-                "nothing is trained on there, though the number of steps counts them"
-                if self._is_training
-                else "there is nothing to answer with",
                 self.without_text,
             )
         if self.cut:
