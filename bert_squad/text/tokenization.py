@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from bert_squad import files
 from bert_squad.errors import DataError
 from bert_squad.json_files import what_it_looks_like
+from bert_squad.text.decomposition import decomposed
 
 UNKNOWN, CLASSIFICATION, SEPARATOR = "[UNK]", "[CLS]", "[SEP]"
 
@@ -114,8 +115,7 @@ class BasicTokenizer:
         if not self.do_lower_case:
             return cleaned.translate(_SPLIT).split()
         # LEGACY: lower(), not casefold(): "ß" stays as it is.
-        decomposed = unicodedata.normalize("NFD", cleaned.lower())
-        return decomposed.translate(_STRIP_AND_SPLIT).split()
+        return decomposed(cleaned.lower()).translate(_STRIP_AND_SPLIT).split()
 
 
 class WordpieceTokenizer:
