@@ -3,6 +3,7 @@
 from typing import Any
 
 MAX_NAMED = 20
+_LONGEST = 100  # characters of an id
 
 
 class NamedIds:
@@ -34,12 +35,15 @@ class NamedIds:
 
 
 def shown_id(qas_id: Any) -> str:
-    """Return a question id as a message shows it: as in the file, without quotes, cut when it is very long.
+    r"""Return a question id as a message shows it: without quotes, on one line, cut when it is very long.
 
-    >>> shown_id("q1"), shown_id(True), shown_id(None)
-    ('q1', 'true', 'null')
+    >>> shown_id("q1"), shown_id(True), shown_id(None), shown_id("a\nb")
+    ('q1', 'true', 'null', 'a\\nb')
     """
     if qas_id is None or isinstance(qas_id, bool):
         return {None: "null", True: "true", False: "false"}[qas_id]
     text = str(qas_id)
-    return text if len(text) <= 100 else f"{text[:100]}…"
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
