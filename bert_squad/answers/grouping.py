@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bert_squad.answers.candidates import PAIRS_TOGETHER
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import DataError
 
 QUESTIONS_TOGETHER = 32  # are answered at a time, or fewer if these have more features than the next number
@@ -39,7 +40,7 @@ def with_features(
             if ahead.example_index < example_index:
                 raise DataError(
                     f"Feature {ahead.unique_id} belongs to question number {ahead.example_index}, but comes after "
-                    f"features of question number {example_index} (id {example.qas_id}); "
+                    f"features of question number {example_index} (id {shown_id(example.qas_id)}); "
                     "give the features in the order of the questions."
                 )
             own.append(ahead)

@@ -21,6 +21,7 @@ from bert_squad.answers.metrics_input import (
     read_predictions,
     read_questions,
 )
+from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import DataError
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -68,7 +69,7 @@ def evaluate(
             "%d of %d questions have no prediction, the first of them %s.",
             len(missing),
             len(questions),
-            missing[0],
+            shown_id(missing[0]),
         )
     if is_version_2 or odds is not None or na_prob_thresh is not None:
         return _version_2_metrics(questions, answers, odds, na_prob_thresh)
@@ -168,7 +169,7 @@ def _version_2_metrics(
     without = next((qas_id for qas_id in scores if qas_id not in odds), None)
     if without is not None:
         raise DataError(
-            f"Question {without} has a prediction but no null odds; give the null_odds.json of the same run."
+            f"Question {shown_id(without)} has a prediction but no null odds; give the null_odds.json of the same run."
         )
     final = dict(scores)
     if na_prob_thresh is not None:

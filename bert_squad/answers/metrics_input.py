@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bert_squad.answers.prediction_files import json_key
-from bert_squad.data.question_ids import NamedIds
+from bert_squad.data.question_ids import NamedIds, shown_id
 from bert_squad.errors import DataError
 from bert_squad.json_files import read_json
 
@@ -124,7 +124,7 @@ def read_predictions(predictions: Any, asked: Container[str]) -> dict[str, str]:
     for qas_id, value in of_asked.items():
         if not isinstance(value, str):
             raise DataError(
-                f"The prediction for question {qas_id} of the {name} is not a text; give a predictions.json."
+                f"The prediction for question {shown_id(qas_id)} of the {name} is not a text; give a predictions.json."
             )
     return of_asked
 
@@ -139,7 +139,7 @@ def read_null_odds(null_odds: Any) -> dict[str, float]:
     for qas_id, value in values.items():
         if not _is_number(value):
             raise DataError(
-                f"The value for question {qas_id} of the {name} is not a number; give a null_odds.json."
+                f"The value for question {shown_id(qas_id)} of the {name} is not a number; give a null_odds.json."
             )
     return {json_key(qas_id): value for qas_id, value in values.items()}
 

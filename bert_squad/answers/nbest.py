@@ -26,6 +26,7 @@ from bert_squad.answers.raw_results import RawResult, check_numbers, logits_of
 from bert_squad.answers.span_texts import SpanTexts
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import ConfigError
 
 _HIGHEST_NULL_SCORE = 1000000  # LEGACY: a [CLS] score must be below this to be seen at all
@@ -250,7 +251,7 @@ def _prediction(
     if best_non_null is None:
         logging.warning(
             'Question %s: the n-best list holds no text of the passage%s; the answer is "".',
-            example.qas_id,
+            shown_id(example.qas_id),
             "" if features else ", which has no tokens",
         )
         return ExamplePrediction(example.qas_id, "", nbest, float(score_null))

@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import logging
 
-from bert_squad.data.question_ids import NamedIds, shown_id
+from bert_squad.data.question_ids import NamedIds, quoted_id, shown_id
 from bert_squad.errors import DataError
 from bert_squad.json_files import read_json
 
@@ -212,7 +212,7 @@ class _Reader:
     ) -> SquadExample | None:
         """Return the example of a question, None when it is left out."""
         qas_id = self._field(qa, "id", _ID_KINDS, place)
-        question = f"question {qas_id!r} ({place})"
+        question = f"question {quoted_id(qas_id)} ({place})"
         qas_ids[qas_id] += 1
         example = SquadExample(qas_id, self._field(qa, "question", (str,), question), text.doc_tokens)
         if self.is_training and not self._add_answer(example, qa, text, question):

@@ -34,6 +34,11 @@ class NamedIds:
         return ", ".join(self._named) + (f" and {more} more" if more else "")
 
 
+def quoted_id(qas_id: Any) -> str:
+    """Return a question id as `shown_id` does, a text in quotes, to be told from a number."""
+    return f"'{shown_id(qas_id)}'" if isinstance(qas_id, str) else shown_id(qas_id)
+
+
 def shown_id(qas_id: Any) -> str:
     r"""Return a question id as a message shows it: without quotes, on one line, cut when it is very long.
 

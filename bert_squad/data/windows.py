@@ -16,7 +16,7 @@ from absl import logging
 from bert_squad.data.doc_spans import DocSpan, cut_doc_spans, max_context_span_indexes
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.paragraphs import ParagraphMemory, TokenizedParagraph, Tokenizer
-from bert_squad.data.question_ids import NamedIds
+from bert_squad.data.question_ids import NamedIds, quoted_id
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR
 
@@ -229,7 +229,7 @@ def _windows(
         if max_tokens_for_doc < 1:
             raise ConfigError(
                 f"--max_seq_length {max_seq_length} leaves no room for the document beside the "
-                f"{len(query_tokens)} WordPieces of question {example.qas_id!r}; raise it or lower --max_query_length."
+                f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower --max_query_length."
             )
         paragraph = paragraphs.tokenized(example.doc_tokens)
         if not paragraph.tokens:
@@ -243,7 +243,7 @@ def _windows(
                 or example.orig_answer_text is None
             ):
                 raise DataError(
-                    f"Question {example.qas_id!r} has no answer position; read the examples with is_training=True."
+                    f"Question {quoted_id(example.qas_id)} has no answer position; read the examples with is_training=True."
                 )
             tok_answer = paragraph.tok_answer(example, tokenizer.tokenize(example.orig_answer_text))
         tokenized = TokenizedExample(
