@@ -1,6 +1,8 @@
 """What a model looks like (`BertConfig`) and what a run does (`SquadConfig`). No TensorFlow here."""
 
 import dataclasses
+import math
+import os
 import re
 from typing import Any
 
@@ -59,8 +61,14 @@ class BertConfig:
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ConfigError(f"`{field.name}` must be a positive whole number, not {value!r}.")
-            if field.type is float and (not isinstance(value, (int, float)) or value < 0):
-                raise ConfigError(f"`{field.name}` must be a number of 0 or more, not {value!r}.")
+            if field.type is int and value > LARGEST_SIZE:
+                raise ConfigError(f"`{field.name}` must be at most {LARGEST_SIZE}, not {_shortened(value)}.")
+            if field.type is float and not _is_finite(value, 0):
+                raise ConfigError(f"`{field.name}` must be a number of 0 or more, not {_shortened(value)}.")
+        if self.num_hidden_layers > LARGEST_NUMBER_OF_LAYERS:
+            raise ConfigError(
+                f"`num_hidden_layers` must be at most {LARGEST_NUMBER_OF_LAYERS}, not {self.num_hidden_layers}."
+            )
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if getattr(self, name) >= 1:
                 raise ConfigError(f"`{name}` must be below 1, not {getattr(self, name)!r}.")
@@ -74,6 +82,14 @@ class BertConfig:
                 f"Unsupported activation: {self.hidden_act}; `hidden_act` is one of "
                 f"{', '.join(HIDDEN_ACTIVATIONS)}."
             )
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights of the encoder and the span head."""
+        hidden, between = self.hidden_size, self.intermediate_size
+        embeddings = self.vocab_size + self.type_vocab_size + self.max_position_embeddings + 2
+        layer = 4 * (hidden * hidden + hidden) + 2 * hidden * between + between + 5 * hidden
+        return embeddings * hidden + self.num_hidden_layers * layer + hidden * (hidden + 1) + 2 * (hidden + 1)
 
     @property
     def head_size(self) -> int:
@@ -186,6 +202,7 @@ class SquadConfig:
     do_eval: bool = False
     seed: int = 12345
     allow_random_weights: bool = False
+    allow_changed_run: bool = False
     keep_checkpoint_max: int = 5
     do_export: bool = False
     export_dir: str | None = None
@@ -228,8 +245,27 @@ class SquadConfig:
             if value is not None and value not in choices:
                 raise ConfigError(f"--{name} must be one of {', '.join(choices)}, not {value!r}.")
         for name, smallest in _SMALLEST_VALUES.items():
-            if getattr(self, name) < smallest:
-                raise ConfigError(f"--{name} must be at least {smallest}, not {getattr(self, name)}.")
+            value = getattr(self, name)
+            if not _is_finite(value, -math.inf):
+                raise ConfigError(f"--{name} must be a finite number, not {_shortened(value)}.")
+            if value < smallest:
+                raise ConfigError(f"--{name} must be at least {smallest}, not {_shortened(value)}.")
+        if self.seed > LARGEST_SEED:
+            raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {_shortened(self.seed)}.")
+        if math.isnan(self.null_score_diff_threshold):
+            raise ConfigError("--null_score_diff_threshold must be a number, not nan.")
+        self._check_size(bert_config)
+
+    def _check_size(self, bert_config: BertConfig) -> None:
+        """Refuse a model whose weights alone, with the slots of training, are larger than the memory."""
+        copies = 4 if self.do_train else 1  # weights, two slots of Adam, and gradients
+        needed, there = 4 * copies * bert_config.num_parameters, _memory_size()
+        if there and needed > there:
+            raise ConfigError(
+                f"{self.bert_config_file} describes a model of {bert_config.num_parameters:,} weights, which take "
+                f"{needed / 2**30:,.1f} GiB{' in training' * self.do_train}; this machine has {there / 2**30:,.1f}. "
+                "Are its sizes right?"
+            )
 
     def validate_vocabulary(self, bert_config: BertConfig, vocab_size: int) -> None:
         """Refuse a vocabulary whose largest ids have no row in the embedding table.
@@ -258,8 +294,14 @@ class SquadConfig:
         wanted += ["predict_file"] if self.do_predict else []
         for name in wanted:
             path = getattr(self, name)
-            if not files.exists(path):
+            try:
+                is_there, is_directory = files.exists(path), files.is_directory(path)
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+                raise ConfigError(f"--{name}: {path} cannot be reached ({files.reason_of(error)})") from None
+            if not is_there:
                 raise ConfigError(f"--{name}: {path} does not exist.")
+            if is_directory:
+                raise ConfigError(f"--{name}: {path} is a directory; name a file.")
 
 
 _CHOICES = {
@@ -282,6 +324,33 @@ _SMALLEST_VALUES = {
     "warmup_proportion": 0,
     "seed": 0,
 }
+
+LARGEST_SIZE = 2**31 - 1  # what indexes and shapes can hold
+LARGEST_NUMBER_OF_LAYERS = 9999
+LARGEST_SEED = 2**32 - 1  # what NumPy takes
+
+
+def _is_finite(value: Any, smallest: float) -> bool:
+    """Say whether a value is a number from `smallest` on, neither NaN nor infinite; whole ones may be of any size."""
+    if isinstance(value, int):
+        return value >= smallest
+    return isinstance(value, float) and math.isfinite(value) and value >= smallest
+
+
+def _shortened(value: Any) -> str:
+    """Write a value for a message: the digits of a very large number help nobody."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"a number of some {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
+    return repr(value)
+
+
+def _memory_size() -> int | None:
+    """Return the memory of this machine in bytes, or None when it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
 
 _UNCASED_MODELS = (
     "uncased_L-24_H-1024_A-16",

@@ -4,9 +4,12 @@
     ├── ConfigError        a flag or a configuration value is wrong       (also a ValueError)
     ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
     ├── CheckpointError    a checkpoint is missing, damaged or of another shape
+    │   └── DamagedCheckpointError  its files are cut short or hold wrong bytes
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
+    ├── OutOfMemoryError   what was asked for does not fit in memory      (also a MemoryError)
     ├── PathError          a path cannot be reached                       (also an OSError)
     ├── OutputError        an output file cannot be written               (also an OSError)
+    │   └── DirectoryInUseError     another run writes there
     └── RunInterruptedError  a signal asked the run to stop, and it saved its work first
 
 The message of each is one sentence or two: it names the file, the question id or the flag, and says what
@@ -31,8 +34,16 @@ class CheckpointError(BertSquadError):
     """A checkpoint is missing, damaged, or does not fit the model."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """The files of a checkpoint are cut short or hold other bytes than were written."""
+
+
 class TrainingError(BertSquadError):
     """Training cannot go on."""
+
+
+class OutOfMemoryError(BertSquadError, MemoryError):
+    """What was asked for does not fit in memory."""
 
 
 class PathError(BertSquadError, OSError):
@@ -41,6 +52,10 @@ class PathError(BertSquadError, OSError):
 
 class OutputError(BertSquadError, OSError):
     """An output file or directory cannot be written."""
+
+
+class DirectoryInUseError(OutputError):
+    """Another run writes to the same place."""
 
 
 class RunInterruptedError(BertSquadError):
@@ -54,3 +69,16 @@ class RunInterruptedError(BertSquadError):
     def __init__(self, message: str, signal_number: int):
         super().__init__(message)
         self.signal_number = signal_number
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says in one line, without its number and file name; its kind when it says nothing.
+
+    >>> first_line(FileNotFoundError(2, "No such file or directory", "x"))
+    'No such file or directory'
+    >>> first_line(MemoryError())
+    'MemoryError'
+    """
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    lines = str(text).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

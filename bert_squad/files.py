@@ -13,7 +13,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
-from bert_squad.errors import OutputError, PathError
+from bert_squad.errors import OutputError, PathError, first_line
 
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
@@ -146,20 +146,12 @@ def make_directory(path: str, flag: str = "--output_dir") -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"The directory {path} cannot be written ({reason_of(error)}); "
+            f"The {flag.strip('-').split('_')[0]} directory {path} cannot be written ({reason_of(error)}); "
             f"name another with {flag} or change its permissions."
         ) from error
 
 
-def reason_of(error: Exception) -> str:
-    """Return what an error says in one line, without its number and file name.
-
-    >>> reason_of(FileNotFoundError(2, "No such file or directory", "x"))
-    'No such file or directory'
-    """
-    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    lines = str(text).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+reason_of = first_line
 
 
 def join(directory: str, *names: str) -> str:

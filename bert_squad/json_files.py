@@ -94,6 +94,17 @@ def _complaint(text: str, problem: json.JSONDecodeError) -> str:
     return f"is not valid JSON: {complaint} {place}.{hint}"
 
 
+def read_content(
+    path: str, what: str, *, flag: str | None = None, error: type[BertSquadError] = DataError
+) -> bytes:
+    """Read a file; arguments and errors as `read_json`."""
+    try:
+        return files.read_bytes(path)
+    except OSError as problem:
+        advice = f"; check {flag}" if flag else ""
+        raise error(f"Cannot read the {what} {path} ({files.reason_of(problem)}){advice}.") from None
+
+
 def read_json(
     path: str, what: str, *, flag: str | None = None, error: type[BertSquadError] = DataError
 ) -> Any:
@@ -108,9 +119,4 @@ def read_json(
     Raises:
       BertSquadError: of the kind `error`, when it cannot be read or is no JSON; it names the file and the problem.
     """
-    try:
-        content = files.read_bytes(path)
-    except OSError as problem:
-        advice = f"; check {flag}" if flag else ""
-        raise error(f"Cannot read the {what} {path} ({files.reason_of(problem)}){advice}.") from None
-    return parse_json(content, f"The {what} {path}", error)
+    return parse_json(read_content(path, what, flag=flag, error=error), f"The {what} {path}", error)

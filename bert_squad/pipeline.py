@@ -1,13 +1,19 @@
 """One run: train, predict, evaluate, export, as a `SquadConfig` says. The names of the output files live here."""
 
+import contextlib
+import dataclasses
 import json
+import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
+import tensorflow as tf
 import tf_keras
 from absl import logging
 
-from bert_squad import files, whole_files
+from bert_squad import files, locks, whole_files
+from bert_squad.activity import activity_at, doing
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
 from bert_squad.answers.prediction import make_predictor
@@ -17,12 +23,14 @@ from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.data.batches import predict_batches_by_length, train_batches, with_named_errors
-from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
+from bert_squad.data.examples import SquadExample, read_squad_json, shuffle_examples, squad_examples
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
-from bert_squad.errors import CheckpointError, ConfigError
+from bert_squad.errors import CheckpointError, ConfigError, first_line
+from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.run_record import check_same_run, describe_run, write_record
 from bert_squad.speed import speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step, train
@@ -35,6 +43,8 @@ NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
 EVAL_RESULTS = "eval_results.json"
 EXPORT = "export"
+TRAINING_LOCK = ".bert_squad.training.lock"
+PREDICTION_LOCK = ".bert_squad.prediction.lock"
 
 
 def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str, float] | None:
@@ -68,8 +78,9 @@ class _Run:
         config.validate_vocabulary(self.bert_config, self.tokenizer.highest_id + 1)
         if config.init_checkpoint:
             check_loadable(config.init_checkpoint)
-        files.make_directory(config.output_dir)
-        whole_files.remove_abandoned(config.output_dir)
+        self.dataset: Any = None  # of --predict_file
+        self.examples: list[SquadExample] = []
+        self.export_dir = config.export_dir or self.path(EXPORT)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
             self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
@@ -79,21 +90,78 @@ class _Run:
         return files.join(self.config.output_dir, name)
 
     def run(self) -> dict[str, float] | None:
-        if self.config.do_train:
-            self.train()
-        if self.config.do_predict or self.config.do_export:
-            self.load_weights()
-        if self.config.do_predict:
-            self.predict()
-        metrics = self.evaluate() if self.config.do_eval else None
-        if self.config.do_export:
-            self.export(metrics)
+        config = self.config
+        with contextlib.ExitStack() as stack:
+            if config.do_train or config.do_predict:
+                files.make_directory(config.output_dir)
+                whole_files.remove_abandoned(config.output_dir)
+            if config.do_train:
+                stack.enter_context(locks.exclusive(self.path(TRAINING_LOCK), "training"))
+            elif config.do_predict:
+                stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting"))
+            self.prepare()
+            logging.info("Running on %s.", _devices())
+            if config.do_train:
+                with doing("training"):
+                    self.train()
+                stack.close()  # whoever wants to train on may do so now
+                if config.do_predict:
+                    stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting", waits=True))
+            if config.do_predict or config.do_export:
+                with doing("loading the weights"):
+                    self.load_weights()
+            return self.use_weights()
+
+    def prepare(self) -> None:
+        """Read what is to be read and try what is to be written, before anything slow starts."""
+        config = self.config
+        if config.do_predict:
+            with doing(f"reading {config.predict_file}"):
+                # Once: it may be a pipe.
+                self.dataset = read_squad_json(str(config.predict_file), flag="--predict_file")
+                self.examples = squad_examples(
+                    self.dataset,
+                    str(config.predict_file),
+                    is_training=False,
+                    version_2_with_negative=config.version_2_with_negative,
+                )
+        if config.do_export:
+            from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
+
+            with doing("preparing the export"):
+                check_exportable(self.export_dir)
+
+    def use_weights(self) -> dict[str, float] | None:
+        """Predict, evaluate and export; one that fails does not keep the others from what they can do without it."""
+        config = self.config
+        failures: list[Exception] = []
+        metrics = None
+        try:
+            if config.do_predict:
+                with doing("predicting"):
+                    self.predict()
+            if config.do_eval:
+                with doing("evaluating"):
+                    metrics = self.evaluate()
+        except Exception as error:
+            failures.append(error)
+            if config.do_export:
+                logging.error("Failed while %s: %s", activity_at(error), first_line(error))
+        if config.do_export:
+            with doing("exporting"):
+                self.export(metrics)
+        if failures:
+            raise failures[0]
         return metrics
 
     def train(self) -> None:
         config = self.config
-        examples = read_squad_examples(
-            str(config.train_file), is_training=True, version_2_with_negative=config.version_2_with_negative
+        content = read_content(str(config.train_file), "data set", flag="--train_file")
+        examples = squad_examples(
+            parse_json(content, f"The data set {config.train_file}"),
+            str(config.train_file),
+            is_training=True,
+            version_2_with_negative=config.version_2_with_negative,
         )
         num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
         if num_train_steps < 1:
@@ -101,15 +169,28 @@ class _Run:
                 f"{config.train_file} has {len(examples)} questions to train on: with --train_batch_size="
                 f"{config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is not one step."
             )
+        this_run = self.description(content)
+        del content
         optimizer = AdamWeightDecay(
             {name: entry.variable for name, entry in tf1_variables(self.model).items() if entry.trained}
         )
-        first_step, latest = 0, directory.latest_checkpoint(config.output_dir)
-        if latest:
-            first_step = directory.restore(latest, self.model, optimizer)
+        directory.check_all_named(config.output_dir)
+        if files.is_file(self.path(directory.STATE_FILE)):
+            allowed = config.allow_changed_run
+            check_same_run(config.output_dir, this_run, allow_changed_run=allowed, trains=True)
+        first_step, latest = 0, None
+        restored = directory.restore_latest(config.output_dir, self.model, optimizer)
+        if restored:
+            latest, first_step = restored
             logging.info("Continuing from %s, step %d.", latest, first_step)
+            if config.init_checkpoint:
+                logging.info(
+                    "--init_checkpoint=%s is not used, since %s is there.", config.init_checkpoint, latest
+                )
         elif config.init_checkpoint:
             load_checkpoint(self.model, config.init_checkpoint)
+        else:
+            logging.info("Training starts from random weights, since there is no --init_checkpoint.")
         if first_step >= num_train_steps:
             logging.info(
                 "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
@@ -126,6 +207,8 @@ class _Run:
             raise ConfigError(
                 f"The passages of {config.train_file} hold no text, so there is nothing to train on."
             )
+        directory.finish_dropping(config.output_dir)
+        write_record(config.output_dir, this_run, first_step)
         self.log_header("training", len(examples), num_features, config.train_batch_size)
         logging.info("  Num steps = %d", num_train_steps)
         train(
@@ -159,13 +242,14 @@ class _Run:
             resumed_from=latest,
         )
 
-    def predict(self) -> None:
-        config = self.config
-        examples = read_squad_examples(
-            str(config.predict_file),
-            is_training=False,
-            version_2_with_negative=config.version_2_with_negative,
+    def description(self, train_data: bytes | None = None) -> dict[str, Any]:
+        """Describe this run for its record."""
+        return describe_run(
+            self.config, self.bert_config, self.tokenizer.vocab, dataclasses.asdict(self.speed), train_data
         )
+
+    def predict(self) -> None:
+        config, examples = self.config, self.examples
         num_features = self.write_records(EVAL_RECORDS, examples, is_training=False)
         self.log_header("predictions", len(examples), num_features, config.predict_batch_size)
         results = make_predictor(self.model.for_prediction(), jit_compile=self.speed.jit_compile)(
@@ -173,7 +257,7 @@ class _Run:
                 predict_batches_by_length(
                     self.path(EVAL_RECORDS),
                     max_seq_length=config.max_seq_length,
-                    batch_size=config.predict_batch_size,
+                    batch_size=min(config.predict_batch_size, max(1, num_features)),
                     cut_padding=self.speed.pad_to == "batch",
                 ),
                 self.path(EVAL_RECORDS),
@@ -204,16 +288,18 @@ class _Run:
 
     def evaluate(self) -> dict[str, float]:
         config = self.config
-        null_odds = None
-        if config.version_2_with_negative:
-            null_odds = json.loads(files.read_bytes(self.path(NULL_ODDS)))
         metrics = evaluate(
-            config.predict_file, json.loads(files.read_bytes(self.path(PREDICTIONS))), null_odds
+            self.dataset,
+            self.path(PREDICTIONS),
+            self.path(NULL_ODDS) if config.version_2_with_negative else None,
         )
         with whole_files.open_whole(self.path(EVAL_RESULTS)) as writer:
             writer.write(json.dumps(metrics, indent=4) + "\n")
-        print(format_metrics_table(metrics))
         logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))
+        try:
+            print(format_metrics_table(metrics), flush=True)
+        except (OSError, ValueError) as error:  # the reader is gone, or the disk full: the file has it all
+            logging.warning("Cannot print the metrics (%s); they are in the file.", first_line(error))
         return metrics
 
     def export(self, metrics: dict[str, float] | None) -> None:
@@ -227,7 +313,7 @@ class _Run:
             self.bert_config,
             self.tokenizer,
             metrics,
-            self.config.export_dir or self.path(EXPORT),
+            self.export_dir,
             self.config.export_dtype,
         )
 
@@ -239,12 +325,37 @@ class _Run:
             then predicted with random weights and said nothing.
         """
         config = self.config
-        latest = directory.latest_checkpoint(config.output_dir)
-        if latest:
-            step = directory.restore(latest, self.model)
-            logging.info("Predicting with %s, step %d.", latest, step)
-        elif config.init_checkpoint:
-            load_checkpoint(self.model, config.init_checkpoint)
+        restored = directory.restore_latest(config.output_dir, self.model)
+        if restored:
+            logging.info("Predicting with %s, step %d.", *restored)
+            if config.init_checkpoint and not config.do_train:
+                logging.info(
+                    "--init_checkpoint=%s is not used, since %s is there.",
+                    config.init_checkpoint,
+                    restored[0],
+                )
+            self.check_same_run(os.path.dirname(restored[0]))
+            return
+        lying = directory.checkpoints_in(config.output_dir)
+        if lying:
+            logging.warning(
+                "%s holds %s but no `checkpoint` file that names one of them, so none is used.",
+                config.output_dir,
+                ", ".join(lying),
+            )
+        if config.init_checkpoint:
+            summary = load_checkpoint(self.model, config.init_checkpoint)
+            head = [name for name in summary.missing if name.startswith("cls/squad/")]
+            if head and not config.allow_random_weights:
+                raise CheckpointError(
+                    f"{config.init_checkpoint} has no span head ({', '.join(head)}): it was not trained to answer "
+                    "questions, and its answers would be random. Train it first with --do_train, or name one that was "
+                    "(--allow_random_weights predicts all the same)."
+                )
+            if head:
+                logging.warning("Predicting with a random span head, as --allow_random_weights says.")
+            path = config.init_checkpoint
+            self.check_same_run(path if files.is_directory(path) else os.path.dirname(path))
         elif config.allow_random_weights:
             logging.warning("Predicting with random weights, as --allow_random_weights says.")
         else:
@@ -252,6 +363,12 @@ class _Run:
                 f"There is no checkpoint in {config.output_dir} and no --init_checkpoint, so there is nothing to "
                 "predict with: train first, or name one (--allow_random_weights predicts with random weights)."
             )
+
+    def check_same_run(self, where: str) -> None:
+        """Compare this prediction with the training whose checkpoint lies in a directory."""
+        if not self.config.do_train:
+            allowed = self.config.allow_changed_run
+            check_same_run(where or ".", self.description(), allow_changed_run=allowed, trains=False)
 
     def features(self, examples: list[SquadExample]) -> Iterator[InputFeatures]:
         """Make the features of the records again, one at a time: that is quicker than to keep them all."""
@@ -294,3 +411,12 @@ class _Run:
                 last = time.monotonic()
                 logging.info("predicted %d of %d features", count, num_features)
             yield result
+
+
+def _devices() -> str:
+    """Return what the run computes on, for the log."""
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join(names) or f"the CPU ({os.cpu_count()} cores)"

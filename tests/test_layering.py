@@ -10,11 +10,15 @@ from program import ROOT, environment
 # From the ground up; a room may import itself and whatever is above it in this list.
 ROOMS = [
     "errors",
+    "activity",
     "files",
     "whole_files",
     "json_files",
+    "locks",
+    "interruption",
     "config",
     "speed",
+    "run_record",
     "text",
     "data",
     "model",
@@ -29,9 +33,13 @@ ROOMS = [
 WITHOUT_TENSORFLOW = [
     "bert_squad",
     "bert_squad.errors",
+    "bert_squad.activity",
     "bert_squad.files",
     "bert_squad.whole_files",
     "bert_squad.json_files",
+    "bert_squad.locks",
+    "bert_squad.interruption",
+    "bert_squad.run_record",
     "bert_squad.config",
     "bert_squad.speed",
     "bert_squad.text.tokenization",
@@ -51,6 +59,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.data.windows",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",
+    "bert_squad.cli.streams",
 ]
 
 

@@ -2,10 +2,18 @@
 
 A save goes to a temporary folder beside its final place; data and index are renamed when complete, and only
 then does the `checkpoint` file name the new prefix. So a kill at any moment leaves a directory whose latest
-checkpoint is whole.
+checkpoint is whole. What has become too old is noted in a file before the `checkpoint` file changes, and deleted after
+it, so that a kill in between leaves nothing for ever.
+
+Names in a `checkpoint` file are looked for in its own directory first, whatever path it gives: directories are copied
+and moved. Nothing is deleted but `model.ckpt-<digits>` files of this very directory.
 """
 
+import contextlib
+import json
 import os
+import re
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -22,38 +30,145 @@ from bert_squad.checkpoints.tf1 import (
     save_tf1_checkpoint,
     tf1_variables,
 )
-from bert_squad.errors import CheckpointError, OutputError
+from bert_squad.errors import CheckpointError, DamagedCheckpointError, OutputError, TrainingError
 
 STATE_FILE = "checkpoint"
 PREFIX = "model.ckpt"
+DROPPED_FILE = "checkpoint.dropped"
+_OWN_NAME = re.compile(rf"{re.escape(PREFIX)}-(\d+)", re.ASCII)
+_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})", re.ASCII)
 
 
 def latest_checkpoint(directory: str) -> str | None:
-    """Return the prefix of the newest complete checkpoint that the `checkpoint` file names, or None.
+    """Return the prefix of the newest complete checkpoint that the `checkpoint` file names.
 
-    A checkpoint whose files are missing or cut short is passed over with a warning. Absolute paths in the
-    file (the directory may have been moved) are looked for in the directory too.
+    A checkpoint whose files are missing or cut short is passed over with a warning.
+
+    Returns:
+      The prefix; None when there is no `checkpoint` file.
+
+    Raises:
+      CheckpointError: when the file cannot be read, or none of what it names can be used.
     """
-    for prefix in reversed(_recorded_prefixes(directory)):
-        problem = incomplete(prefix)
+    return next(iter(_usable(directory)), None)
+
+
+def _usable(directory: str) -> Iterator[str]:
+    """Yield the prefixes of complete checkpoints, the newest first; at least one if there is a `checkpoint` file."""
+    names = _recorded_names(directory)
+    if names is None:
+        return
+    problems, found = [], False
+    for name in reversed(names):
+        prefix = _locate(directory, name)
+        problem = "it is not there" if prefix is None else incomplete(prefix)
         if problem is None:
-            return prefix
-        logging.warning("Passing over the checkpoint %s: %s.", prefix, problem)
-    return None
+            assert prefix is not None
+            found = True
+            yield prefix
+        elif prefix is not None:
+            logging.warning("Passing over the checkpoint %s: %s.", prefix, problem)
+        problems.append(f"{name!r} ({problem})")
+    if not found:
+        raise _names_nothing(directory, problems)
+
+
+def _names_nothing(directory: str, problems: list[str]) -> CheckpointError:
+    state = files.join(directory, STATE_FILE)
+    named = f"names {', '.join(problems)}" if problems else "names no checkpoint"
+    lying = checkpoints_in(directory)
+    advice = (
+        f'There are {", ".join(lying)}: let it hold the line `model_checkpoint_path: "{lying[-1]}"` to go on from '
+        "there, or choose another --output_dir to begin anew"
+        if lying
+        else "Copy the missing files there, or delete it to begin anew"
+    )
+    return CheckpointError(
+        f"The checkpoint state file {state} {named}, so nothing can be restored. {advice}."
+    )
+
+
+def check_all_named(directory: str) -> None:
+    """Refuse to train where checkpoints lie that no `checkpoint` file speaks of: they would be written over.
+
+    Raises:
+      CheckpointError: naming them.
+    """
+    lying = [] if files.exists(files.join(directory, STATE_FILE)) else checkpoints_in(directory)
+    if lying:
+        raise CheckpointError(
+            f"{directory} holds {', '.join(lying)} but no `{STATE_FILE}` file, so training would begin anew over them. "
+            f'To go on, write the line `model_checkpoint_path: "{lying[-1]}"` to {files.join(directory, STATE_FILE)}; '
+            "to begin anew, choose another --output_dir or move them away."
+        )
+
+
+def checkpoints_in(directory: str) -> list[str]:
+    """Return the names `model.ckpt-<step>` that have an index file in a directory, by step."""
+    if not files.is_directory(directory):
+        return []
+    names = (name.removesuffix(".index") for name in files.names_in(directory) if name.endswith(".index"))
+    return sorted(filter(_OWN_NAME.fullmatch, names), key=lambda name: int(name.rsplit("-", 1)[1]))
 
 
 def incomplete(prefix: str) -> str | None:
     """Say what is missing from a checkpoint, or return None when it is complete."""
-    if not files.exists(f"{prefix}.index"):
+    if not files.is_file(f"{prefix}.index"):
         return "its index file is missing"
     try:
         reader = Tf1Reader(prefix)
     except CheckpointError as error:
         return str(error)
     expected = sum(int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items())
-    found = sum(tf.io.gfile.stat(path).length for path in tf.io.gfile.glob(f"{prefix}.data-*-of-*"))
+    parts = _parts(prefix)
+    found = sum(files.size_of(path) for path in parts if ".data-" in os.path.basename(path))
     if found < expected:
         return f"its data files hold {found} of {expected} bytes"
+    return None
+
+
+def _parts(prefix: str) -> list[str]:
+    """Return the files of a checkpoint: exactly its prefix, and an ending that TensorFlow gives."""
+    directory, name = os.path.split(prefix)
+    try:
+        names = files.names_in(directory or ".")
+    except OSError:
+        return []
+    return [
+        files.join(directory, other)
+        for other in names
+        if other.startswith(name) and _PART.fullmatch(other.removeprefix(name))
+    ]
+
+
+def restore_latest(directory: str, model, optimizer=None) -> tuple[str, int] | None:
+    """Restore the newest checkpoint that can be read whole; a damaged one is passed over with a warning.
+
+    Args:
+      directory: the output directory.
+      model: a `BertForSquad`.
+      optimizer: as for `restore`.
+
+    Returns:
+      The prefix and the number of training steps done; None when there is no `checkpoint` file.
+
+    Raises:
+      CheckpointError: as `restore`, or when none can be read.
+    """
+    problem = None
+    for prefix in _usable(directory):
+        try:
+            return prefix, restore(prefix, model, optimizer)
+        except DamagedCheckpointError as error:
+            logging.warning("Passing over the checkpoint %s: %s", prefix, error)
+            problem = problem or error
+        except CheckpointError:
+            if _parts(prefix):
+                raise
+            # A training that goes on here has deleted it since; it has written newer ones.
+            return restore_latest(directory, model, optimizer)
+    if problem:
+        raise problem
     return None
 
 
@@ -117,44 +232,92 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
 
     Raises:
       OutputError: when it cannot be written; earlier checkpoints are as they were.
+      TrainingError: when a weight or slot is not finite; likewise.
     """
     name = f"{PREFIX}-{step}"
     prefix = files.join(directory, name)
+    _check_finite(model, optimizer, prefix)
     temporary = ""
     try:
         temporary = whole_files.create_temporary(prefix, is_directory=True)
         save_tf1_checkpoint(files.join(temporary, name), model, optimizer, step)
-        written = sorted(tf.io.gfile.listdir(temporary), reverse=True)  # the index is renamed last
-        written.sort(key=lambda file: file.endswith(".index"))
-        for file in written:
+        # The index is renamed last.
+        for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
             files.synchronize(files.join(temporary, file))
             files.rename(files.join(temporary, file), files.join(directory, file))
-        kept = [old for old in _recorded_prefixes(directory) if old != prefix] + [prefix]
+        recorded = map(_last_part, _recorded_names(directory) or ())
+        kept = [old for old in recorded if old != name and _parts(files.join(directory, old))]
+        kept.append(name)
         dropped, kept = kept[:-keep_max], kept[-keep_max:]
+        _note_dropped(directory, dropped)
         _write_state(directory, kept)
     except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"Cannot save the checkpoint {prefix} ({reason}); earlier checkpoints are unchanged. Free some "
-            "space or restore write permission, then run the same command again to continue."
+            f"Cannot save the checkpoint {prefix} ({files.reason_of(error)}); earlier checkpoints are unchanged. Free "
+            "some space or restore write permission, then run the same command again to continue."
         ) from error
     finally:
         if temporary:
             whole_files.discard(temporary)
-    for old in dropped:
-        for path in tf.io.gfile.glob(f"{old}.*"):
-            files.remove(path)
+    _delete(directory, dropped)
     return prefix
 
 
-def _recorded_prefixes(directory: str) -> list[str]:
-    """Return the prefixes that the `checkpoint` file names and that still have files, oldest first."""
-    path = files.join(directory, STATE_FILE)
+def _check_finite(model, optimizer, prefix: str) -> None:
+    """Refuse to save what no training can go on from."""
+    for name, entry in tf1_variables(model).items():
+        variables = [
+            entry.variable,
+            *(optimizer.slots(name) if optimizer is not None and entry.trained else ()),
+        ]
+        if not all(bool(tf.reduce_all(tf.math.is_finite(variable))) for variable in variables):
+            raise TrainingError(
+                f"{name} is not finite any more, so {prefix} is not saved; earlier checkpoints are unchanged. A "
+                "smaller --learning_rate or a longer --warmup_proportion usually helps."
+            )
+
+
+def finish_dropping(directory: str) -> None:
+    """Delete the old checkpoints that a killed run was about to delete; whoever calls must be the one who trains."""
+    path = files.join(directory, DROPPED_FILE)
     if not files.exists(path):
-        return []
+        return
+    try:
+        dropped = json.loads(files.read_bytes(path))
+    except (OSError, ValueError, RecursionError):
+        return
+    kept = set(map(_last_part, _recorded_names(directory) or ()))
+    _delete(directory, [name for name in dropped if isinstance(name, str) and name not in kept])
+
+
+def _note_dropped(directory: str, names: list[str]) -> None:
+    if names:
+        with whole_files.open_whole(files.join(directory, DROPPED_FILE)) as writer:
+            writer.write(json.dumps(names))
+
+
+def _delete(directory: str, names: list[str]) -> None:
+    """Delete checkpoints of this script's names; one that cannot be deleted stays, with a warning."""
+    for name in filter(_OWN_NAME.fullmatch, names):
+        for path in _parts(files.join(directory, name)):
+            try:
+                files.remove(path)
+            except OSError as error:
+                logging.warning(
+                    "Cannot delete the old checkpoint file %s (%s).", path, files.reason_of(error)
+                )
+    with contextlib.suppress(OSError):
+        files.remove(files.join(directory, DROPPED_FILE))
+
+
+def _recorded_names(directory: str) -> list[str] | None:
+    """Return what the `checkpoint` file names, oldest first; None when there is no such file."""
+    path = files.join(directory, STATE_FILE)
+    if not files.is_file(path):
+        return None
     try:
         state = text_format.Parse(files.read_bytes(path).decode("utf-8"), CheckpointState())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+    except (OSError, UnicodeDecodeError, text_format.ParseError, RecursionError, ValueError) as error:
         raise CheckpointError(
             f"The checkpoint state file {path} cannot be read ({error}); delete it to start afresh, or let "
             'it hold a line `model_checkpoint_path: "model.ckpt-<step>"`.'
@@ -163,20 +326,37 @@ def _recorded_prefixes(directory: str) -> list[str]:
     if state.model_checkpoint_path:
         names = [name for name in names if name != state.model_checkpoint_path]
         names.append(state.model_checkpoint_path)
-    prefixes = (_locate(directory, name) for name in names)
-    return [prefix for prefix in prefixes if prefix is not None]
+    return names
+
+
+def _last_part(name: str) -> str:
+    return re.split(r"[\\/]", name)[-1]  # a path of Windows too
 
 
 def _locate(directory: str, name: str) -> str | None:
-    places = [name] if os.path.isabs(name) or files.is_remote(name) else []
-    places += [files.join(directory, name), files.join(directory, os.path.basename(name))]
-    return next((place for place in places if tf.io.gfile.glob(f"{place}.*")), None)
+    """Find a checkpoint by what a `checkpoint` file calls it; None when it is not there.
+
+    Its own directory comes first, so that a copy does not go back to its original.
+    """
+    last = _last_part(name)
+    if last in ("", ".", ".."):
+        return None
+    own = files.join(directory, last)
+    if _parts(own):
+        return own
+    if ".." in re.split(r"[\\/]", name) or (files.is_remote(name) and not files.is_remote(directory)):
+        return None
+    below = files.join(directory, name)  # an absolute path stays as it is
+    if not _parts(below):
+        return None
+    if os.path.isabs(name) or files.is_remote(name):
+        logging.warning(
+            "The checkpoint %s is not in %s but elsewhere: it is read from there.", name, directory
+        )
+    return below
 
 
-def _write_state(directory: str, prefixes: list[str]) -> None:
-    state = CheckpointState(
-        model_checkpoint_path=os.path.basename(prefixes[-1]),
-        all_model_checkpoint_paths=[os.path.basename(prefix) for prefix in prefixes],
-    )
+def _write_state(directory: str, names: list[str]) -> None:
+    state = CheckpointState(model_checkpoint_path=names[-1], all_model_checkpoint_paths=names)
     with whole_files.open_whole(files.join(directory, STATE_FILE)) as writer:
         writer.write(text_format.MessageToString(state))

@@ -12,7 +12,7 @@ from absl import flags, logging
 from bert_squad import files
 from bert_squad.checkpoints.model_files import TOKENIZER_FILE, huggingface_files
 from bert_squad.config import SquadConfig
-from bert_squad.errors import ConfigError
+from bert_squad.errors import ConfigError, first_line
 
 LEGACY_GROUP = "Flags of the legacy run_squad.py"
 NEW_GROUP = "New flags"
@@ -76,6 +76,11 @@ NEW_FLAGS = (
     ("seed", int, "Seed of initial weights, shuffling and dropout."),
     ("do_eval", bool, "Score the predictions with the official SQuAD metrics (with --do_predict)."),
     ("allow_random_weights", bool, "Predict although there is no checkpoint, with random weights."),
+    (
+        "allow_changed_run",
+        bool,
+        "Go on with what was trained with another vocabulary, number of attention heads or activation.",
+    ),
     ("do_export", bool, "Export a SavedModel for TF Serving, of the latest checkpoint."),
     ("export_dir", str, "Directory of exported versions; default: export in --output_dir."),
     ("export_dtype", str, "Type of the exported weights: float32, or bfloat16 for half the size."),
@@ -119,8 +124,25 @@ _DEFINERS = {
 }
 
 
-def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
-    """Define every flag; those that a library defined already under the same name are left alone.
+_ABSL_MODULES = ("absl.logging", "absl.app", "absl.flags")
+
+
+def with_absl_flags() -> flags.FlagValues:
+    """Return absl's own flags, such as --verbosity, at their defaults, apart from what else the process has defined.
+
+    So the program can run several times in one process, as notebooks do, and a run starts from nothing that an earlier
+    one said.
+    """
+    flag_values = flags.FlagValues()
+    for module, of_module in flags.FLAGS.flags_by_module_dict().items():
+        for flag in of_module if module in _ABSL_MODULES else ():
+            flag.unparse()
+            flag_values[flag.name] = flag
+    return flag_values
+
+
+def define_flags(flag_values: flags.FlagValues) -> flags.FlagValues:
+    """Define every flag of the program.
 
     Returns:
       `flag_values`.
@@ -174,11 +196,32 @@ def read_flags(arguments: list[str], flag_values: flags.FlagValues) -> list[str]
       ConfigError: for an unknown flag (the nearest known one is named) or a value of the wrong type.
     """
     try:
-        return flag_values(arguments)[1:]
+        words = flag_values(arguments)[1:]
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(_unknown_flag(error.flagname, flag_values)) from None
-    except flags.Error as error:
-        raise ConfigError(str(error)) from None
+    except (
+        flags.Error,
+        OSError,
+        ValueError,
+    ) as error:  # the last two from a --flagfile: unreadable, or not UTF-8
+        reason = first_line(error)
+        where = "" if isinstance(error, flags.Error) else "The file that --flagfile names cannot be read: "
+        raise ConfigError(f"{where}{reason if len(reason) < 500 else reason[:500] + '...'}") from None
+    given = [(f"--{name}: ", flag_values[name].value) for name in flag_values if flag_values[name].present]
+    for where, value in [*given, *(("", word) for word in words)]:
+        for text in value if isinstance(value, list) else [value]:
+            _check_is_text(text, where)
+    return words
+
+
+def _check_is_text(value: Any, where: str) -> None:
+    """Refuse bytes that are not UTF-8, which Python hands on as lone surrogates and TensorFlow cannot take."""
+    try:
+        str(value).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{where}{str(value)!r} holds bytes that are not UTF-8; rename the file, or name it by a link."
+        ) from None
 
 
 def _take_from_huggingface_directory(values: dict[str, Any], do_lower_case_is_given: bool) -> None:

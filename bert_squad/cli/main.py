@@ -1,16 +1,19 @@
 """Entry point of `run_squad.py` and `bert-squad`: read flags, run, turn errors into one message."""
 
-import contextlib
 import importlib
 import os
 import sys
+import traceback
 import warnings
 
 from absl import flags, logging
 
+from bert_squad.activity import activity_at
 from bert_squad.cli import flags as cli_flags
+from bert_squad.cli import streams
 from bert_squad.config import BertConfig, SquadConfig
-from bert_squad.errors import BertSquadError, RunInterruptedError
+from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
+from bert_squad.interruption import StopSignal, stopping_on_signals
 
 # A first word that stands here goes to a module of its own: its `main(program, words)` returns the exit code.
 # It is imported then and imports TensorFlow later still, when its words are known to be right.
@@ -21,7 +24,7 @@ SUBCOMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program.
+    """Run the program; it may be run several times in one process.
 
     Args:
       arguments: the program's name and its flags; `sys.argv` when None.
@@ -32,37 +35,64 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv if arguments is None else arguments
     program = os.path.basename(arguments[0])
     subcommand = arguments[1] if len(arguments) > 1 and arguments[1] in SUBCOMMANDS else None
+    program = f"{program} {subcommand}" if subcommand else program
+
+    def say(text: str) -> None:
+        streams.complain(f"{program}: {text}")
+
+    streams.make_usable()
     try:
-        if subcommand:
-            program = f"{program} {subcommand}"
-            module = importlib.import_module(SUBCOMMANDS[subcommand][0])
-            flags.FLAGS.mark_as_parsed()  # absl's own, which logging reads
-            _prepare_output()
-            return module.main(program, arguments[2:])
-        return _run_squad(program, arguments)
+        with stopping_on_signals(say):
+            if subcommand:
+                module = importlib.import_module(SUBCOMMANDS[subcommand][0])
+                cli_flags.with_absl_flags().mark_as_parsed()
+                _prepare_output()
+                return module.main(program, arguments[2:])
+            return _run_squad(program, arguments)
     except RunInterruptedError as stop:
-        print(f"{program}: {stop}", file=sys.stderr)
+        say(str(stop))
+        return 128 + stop.signal_number
+    except StopSignal as stop:
+        say(
+            f"stopped by signal {stop.signal_number} while {activity_at(stop)}; nothing half-written is left. Run "
+            "the same command again to go on."
+        )
         return 128 + stop.signal_number
     except BertSquadError as error:
-        print(f"{program}: error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
+    except Exception as error:  # none of ours: a defect, or a failure that nobody thought of
+        _say_unexpected(say, error)
+        return 1
+
+
+def _say_unexpected(say, error: Exception) -> None:
+    details = f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__
+    advice = ""
+    if isinstance(error, MemoryError):
+        advice = " Lower --train_batch_size, --predict_batch_size or --max_seq_length."
+    elif logging.get_verbosity() < logging.DEBUG:
+        advice = " With --verbosity=1 it is said where."
+    say(f"error: failed while {activity_at(error)} ({details}).{advice}")
+    if logging.get_verbosity() >= logging.DEBUG:
+        streams.complain("".join(traceback.format_exception(error)).rstrip())
 
 
 def _run_squad(program: str, arguments: list[str]) -> int:
-    flag_values = cli_flags.define_flags(flags.FLAGS)
+    flag_values = cli_flags.define_flags(cli_flags.with_absl_flags())
     if any(argument in cli_flags.HELP_FLAGS for argument in arguments[1:]):
         others = "".join(f"\n  bert-squad {name}: {text}" for name, (_, text) in SUBCOMMANDS.items())
-        with contextlib.suppress(BrokenPipeError):  # `--help | head`
-            print(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}", flush=True)
+        streams.show(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}")
         return 0
     _prepare_output()
     return _run(cli_flags.parse(arguments, flag_values))
 
 
 def _prepare_output() -> None:
+    flags.FLAGS.mark_as_parsed()  # absl's own, which logging reads
     _log_to_stderr()
     # TensorFlow's own start-up lines say nothing that a user of this program can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,4 +118,8 @@ def _run(config: SquadConfig) -> int:
 
 def console() -> None:
     """Entry point of the console command."""
-    sys.exit(main())
+    code = main()
+    streams.finish()
+    if code >= 128:
+        os._exit(code)  # at once: what threads are still computing is of no use any more
+    sys.exit(code)

@@ -1,5 +1,8 @@
 """BertForSquad: the encoder with the span head on top."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 import tf_keras
 
@@ -10,6 +13,17 @@ from bert_squad.model.span_head import SpanHead
 
 PADDING_LOGIT = -1e4
 """The logit of padding when it is left out: its probability is 0 in float32."""
+
+
+@contextlib.contextmanager
+def _global_policy(dtype: str) -> Iterator[None]:
+    """Let Keras make layers of one type in a block, also where a notebook has set another policy."""
+    policy = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy(dtype)
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(policy)
 
 
 class BertForSquad(tf_keras.Model):
@@ -23,6 +37,7 @@ class BertForSquad(tf_keras.Model):
         the same but for rounding; a loss is another one, since padding takes no part in its softmax. The real
         positions of a sequence must be its first ones, and batches must have a known size.
       dense_dtype: type in which dense layers keep their weights, for prediction (see `for_prediction`).
+      weight_dtype: type of all other weights, whatever Keras' global policy and `floatx` say.
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
@@ -36,12 +51,14 @@ class BertForSquad(tf_keras.Model):
         compute_dtype: str = "float32",
         leave_out_padding: bool = False,
         dense_dtype: str | None = None,
+        weight_dtype: str = "float32",
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.bert_config = bert_config
-        self.bert = BertEncoder(bert_config, compute_dtype, dense_dtype, name="bert")
-        self.span_head = SpanHead(bert_config.hidden_size, name="squad")
+        with _global_policy(weight_dtype):
+            super().__init__(**kwargs)
+            self.bert_config = bert_config
+            self.bert = BertEncoder(bert_config, compute_dtype, dense_dtype, name="bert")
+            self.span_head = SpanHead(bert_config.hidden_size, name="squad")
         self.computes_in, self.leaves_out_padding = compute_dtype, leave_out_padding
 
     def call(
@@ -91,13 +108,7 @@ class BertForSquad(tf_keras.Model):
         Args:
           dtype: "float32", "bfloat16" or "float16".
         """
-        policy = tf_keras.mixed_precision.global_policy()
-        tf_keras.mixed_precision.set_global_policy(dtype)
-        try:
-            other = BertForSquad(self.bert_config, dtype)
-        finally:
-            tf_keras.mixed_precision.set_global_policy(policy)
-        return other._with_weights_of(self)
+        return BertForSquad(self.bert_config, dtype, weight_dtype=dtype)._with_weights_of(self)
 
     def _with_weights_of(self, source: "BertForSquad") -> "BertForSquad":
         for target, weight in zip(self.weights, source.weights, strict=True):

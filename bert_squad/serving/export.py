@@ -96,6 +96,15 @@ def export_model(
     return version_dir
 
 
+def check_exportable(export_dir: str) -> None:
+    """Make sure that a model can be exported to a directory, before anything slow starts.
+
+    Raises:
+      OutputError: when it cannot be written.
+    """
+    files.make_directory(export_dir, flag="--export_dir")
+
+
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
     """Keep out of the log what TensorFlow says of every variable that it saves."""

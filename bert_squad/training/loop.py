@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
-from bert_squad.errors import RunInterruptedError, TrainingError
+from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingError, first_line
+from bert_squad.interruption import noticed_signals
 from bert_squad.model.span_head import span_loss
-from bert_squad.training.interruption import noticed_signals
 from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
 from bert_squad.training.progress import TrainingProgress
 
@@ -120,9 +120,14 @@ def train(
         TrainingProgress(first_step, num_train_steps, batch_size) as progress,
     ):
         for step, batch in zip(range(first_step + 1, num_train_steps + 1), batches, strict=False):
-            loss, rate, global_norm = (
-                float(value) for value in train_step(tf.constant(step - 1, tf.int32), batch)
-            )
+            try:
+                values = [float(value) for value in train_step(tf.constant(step - 1, tf.int32), batch)]
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                raise OutOfMemoryError(
+                    f"Out of memory in step {step} ({first_line(error)}): lower --train_batch_size ({batch_size}) or "
+                    f"--max_seq_length; the last saved checkpoint is {last_saved}."
+                ) from error
+            loss, rate, global_norm = values
             if not (math.isfinite(loss) and math.isfinite(global_norm)):
                 raise TrainingError(
                     f"The loss of step {step} is {loss} and its gradient norm {global_norm}, so training stops; "
@@ -130,11 +135,12 @@ def train(
                     "--warmup_proportion usually helps."
                 )
             progress.update(step, loss, rate, global_norm)
-            if step % save_steps == 0 or step == num_train_steps or stop.signal_number:
+            signal_number = stop.signal_number  # read once: it may come at any moment
+            if step % save_steps == 0 or step == num_train_steps or signal_number:
                 last_saved = save(step)
-            if stop.signal_number and step < num_train_steps:
+            if signal_number:
                 raise RunInterruptedError(
-                    f"Stopped by signal {stop.signal_number} after step {step} of {num_train_steps}; saved as "
+                    f"Stopped by signal {signal_number} after step {step} of {num_train_steps}; saved as "
                     f"{last_saved}. Run the same command again to continue.",
-                    stop.signal_number,
+                    signal_number,
                 )

@@ -1,5 +1,6 @@
 """Show how training goes: a bar on a terminal, a line every few seconds elsewhere."""
 
+import contextlib
 import sys
 import time
 
@@ -26,7 +27,7 @@ class TrainingProgress:
         self._bar: tqdm.tqdm | None = None
 
     def __enter__(self) -> "TrainingProgress":
-        if sys.stderr.isatty():
+        if _is_terminal():
             self._bar = tqdm.tqdm(
                 initial=self._first_step, total=self._num_train_steps, unit="step", dynamic_ncols=True
             )
@@ -34,7 +35,8 @@ class TrainingProgress:
 
     def __exit__(self, *_) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError, ValueError):
+                self._bar.close()
 
     def update(self, step: int, loss: float, learning_rate: float, global_norm: float) -> None:
         """Report one step.
@@ -49,10 +51,13 @@ class TrainingProgress:
         steps = step - self._first_step
         rate = steps * self._batch_size / max(now - self._started, 1e-9)
         if self._bar is not None:
-            self._bar.set_postfix_str(
-                f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} examples/s", False
-            )
-            self._bar.update()
+            try:
+                self._bar.set_postfix_str(
+                    f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} examples/s", False
+                )
+                self._bar.update()
+            except (OSError, ValueError):  # the terminal is gone, which is no reason to stop
+                self._bar = None
         elif steps == 1 or step == self._num_train_steps or now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = (self._num_train_steps - step) * self._batch_size / rate
@@ -66,3 +71,10 @@ class TrainingProgress:
                 rate,
                 tqdm.tqdm.format_interval(left),
             )
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # a daemon has none, or has closed it
+        return False

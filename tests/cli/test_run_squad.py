@@ -153,6 +153,7 @@ def test_training_writes_the_legacy_files(trained):
         "nbest_predictions.json",
         "null_odds.json",
         "predictions.json",
+        "run.json",
         "train.tf_record",
     ]
     assert outputs(folder / "output") == sorted([*checkpoints, *others])

@@ -1,0 +1,56 @@
+"""Standard input, output and error: not files of ours, so what happens to them must not cost anybody's work."""
+
+import contextlib
+import os
+import sys
+
+
+def make_usable() -> None:
+    """Make sure that all three streams are there, and that any text can be written to two of them.
+
+    A daemon may have closed them. Then the next file that is opened would get the number of standard error, and be
+    written to by libraries that complain there.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or getattr(stream, "closed", False):
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (lives as long as the process)
+        elif hasattr(stream, "reconfigure"):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
+
+
+def show(text: object) -> bool:
+    """Print a line on standard output.
+
+    Returns:
+      Whether that worked: the reader may be gone, or the disk full.
+    """
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def complain(text: str) -> None:
+    """Print a line on standard error, if there is any."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def finish() -> None:
+    """Write out what is left; what cannot be written is given up, so that Python does not try again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)

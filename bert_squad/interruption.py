@@ -1,0 +1,152 @@
+"""Stop when a signal asks for it: at once where nothing is lost by that, and after the step or save in hand elsewhere.
+
+Python runs a signal's handler in the main thread, between two of its own instructions. That thread may be in the middle
+of a long call into TensorFlow, or in one that swallows what a handler raises. So a second thread hears of signals too,
+and ends the process when the first does not react in time, or when a second signal says that it is urgent.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bert_squad import whole_files
+from bert_squad.activity import current_activity
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SECONDS_TO_REACT = 0.8
+_SECONDS_OF_ONE_REQUEST = (
+    0.1  # `timeout` and the like send a signal twice at once: to the process, and to its group
+)
+
+
+class StopSignal(KeyboardInterrupt):
+    """A signal asked the program to stop. No `Exception`, so that nothing on its way takes it for a failure.
+
+    Args:
+      signal_number: e.g. 15.
+    """
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal_number = signal_number
+
+
+class StopRequest:
+    """Tell whether a signal has asked the run to stop; `signal_number` is None until then."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self.is_deferred = False
+
+
+_request: StopRequest | None = None  # of `stopping_on_signals`, within it
+
+
+@contextlib.contextmanager
+def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT raise a `StopSignal` within the block; a whole program is such a block.
+
+    When the block does not end soon after the first signal, or at once after a second one, temporary files are
+    deleted and the process ends with 128 + the signal's number. Does nothing outside the main thread, where Python does
+    not deliver signals.
+
+    Args:
+      say: shows one line.
+    """
+    global _request
+    if threading.current_thread() is not threading.main_thread() or _request is not None:
+        yield
+        return
+    request = _request = StopRequest()
+
+    def handle(number: int, frame: Any) -> None:
+        if request.signal_number is None:
+            request.signal_number = number
+            if not request.is_deferred:
+                raise StopSignal(number)
+
+    is_over = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, request, is_over, say), daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        signal.set_wakeup_fd(previous_writer)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        _request = None
+        os.close(writer)  # the watching thread reads the end of the pipe, and closes the other one
+
+
+def _watch(reader: int, request: StopRequest, is_over: threading.Event, say: Callable[[str], None]) -> None:
+    """End the process when the main thread does not."""
+    first: float | None = None  # when the first signal came
+    deadline = 0.0
+    while not is_over.is_set():
+        ready, _, _ = select.select([reader], [], [], None if first is None else 0.05)
+        now = time.monotonic()
+        if ready:
+            numbers = os.read(reader, 64)
+            if not numbers:
+                break
+            wanted = [number for number in numbers if number in SIGNALS]
+            if not wanted:
+                continue
+            if first is None:
+                first, deadline = now, now + SECONDS_TO_REACT
+            elif now - first > _SECONDS_OF_ONE_REQUEST and not is_over.is_set():
+                _end(wanted[-1], "stopped at once by a second signal", say)
+        elif first is not None:
+            if request.is_deferred:
+                deadline = now + SECONDS_TO_REACT
+            elif now > deadline and not is_over.is_set():
+                _end(request.signal_number or signal.SIGTERM, "stopped", say)
+    os.close(reader)
+
+
+def _end(number: int, how: str, say: Callable[[str], None]) -> None:
+    whole_files.discard_all()
+    say(f"{how} while {current_activity()} (signal {number}); nothing half-written is left.")
+    os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def noticed_signals() -> Iterator[StopRequest]:
+    """Only notice SIGTERM and SIGINT within the block, which looks at the request and stops when it is safe.
+
+    Works in the main thread, where Python delivers signals; elsewhere no signal is noticed. Outside of
+    `stopping_on_signals` a second signal acts as it did before the block.
+    """
+    if _request is not None and threading.current_thread() is threading.main_thread():
+        _request.is_deferred = True
+        try:
+            yield _request
+        finally:
+            _request.is_deferred = False
+        if _request.signal_number is not None:  # it came after the last look
+            raise StopSignal(_request.signal_number)
+        return
+    request = StopRequest()
+    previous: dict[int, Any] = {}
+
+    def notice(number, frame):
+        request.signal_number = number
+        signal.signal(number, previous[number])
+
+    with contextlib.suppress(ValueError):  # not the main thread
+        for signal_number in SIGNALS:
+            previous[signal_number] = signal.signal(signal_number, notice)
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

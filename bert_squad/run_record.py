@@ -1,0 +1,194 @@
+"""What a training was: recorded beside its checkpoints, and compared when another command goes on from them.
+
+A checkpoint holds weights and a step, nothing else. Whoever continues with other data, another learning rate or another
+vocabulary gets numbers of neither run; the record (`run.json`) shows it. Directories that the legacy script left have
+none.
+"""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+
+from bert_squad import files, whole_files
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.errors import BertSquadError, ConfigError
+from bert_squad.json_files import read_json
+
+RUN_RECORD = "run.json"
+_KIND = "bert_squad training"
+
+# Flags that training depends on. Files are compared by what they hold.
+_FLAGS = (
+    "do_lower_case",
+    "max_seq_length",
+    "doc_stride",
+    "max_query_length",
+    "train_batch_size",
+    "learning_rate",
+    "num_train_epochs",
+    "warmup_proportion",
+    "version_2_with_negative",
+    "seed",
+)
+# Of the model; what shapes do not show is listed first and makes nonsense of the weights.
+_MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")
+_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One difference between a record and the present command.
+
+    Attributes:
+      what: the flag, key or file.
+      was: in the record.
+      now: in the present command.
+      is_nonsense: with it the weights mean nothing, so that no result can be right.
+    """
+
+    what: str
+    was: Any
+    now: Any
+    is_nonsense: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.was} → {self.now})"
+
+
+def describe_run(
+    config: SquadConfig,
+    bert_config: BertConfig,
+    vocab: Mapping[str, int],
+    choices: Mapping[str, Any],
+    train_data: bytes | None,
+) -> dict[str, Any]:
+    """Describe a training by all that its numbers depend on.
+
+    Args:
+      config: the run.
+      bert_config: the model.
+      vocab: the vocabulary, as it was read.
+      choices: those of `bert_squad.speed`, by name.
+      train_data: the content of the training file; None when there is no training.
+    """
+    import tensorflow as tf
+
+    return {
+        "kind": _KIND,
+        "flags": {name: getattr(config, name) for name in _FLAGS} | dict(choices),
+        "model": bert_config.to_dict(),
+        "vocabulary": {"file": config.vocab_file, "sha256": _hash_of_vocabulary(vocab)},
+        "train_data": None
+        if train_data is None
+        else {"file": config.train_file, "sha256": hashlib.sha256(train_data).hexdigest()},
+        "init_checkpoint": config.init_checkpoint,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _hash_of_vocabulary(vocab: Mapping[str, int]) -> str:
+    pieces = sorted((index, piece) for piece, index in vocab.items() if piece)
+    return hashlib.sha256(json.dumps(pieces).encode()).hexdigest()
+
+
+def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Change]:
+    """Compare a record with the present run, both from `describe_run`; nonsense first."""
+
+    def differences(part: str, names, is_nonsense: bool = False) -> list[Change]:
+        was, now = record.get(part), run[part]
+        if not isinstance(was, Mapping):
+            return []
+        return [
+            Change(f"--{name}" if part == "flags" else f"`{name}`", was[name], now[name], is_nonsense)
+            for name in names
+            if name in was and name in now and was[name] != now[name]
+        ]
+
+    changes = differences("model", _MEANING_OF_WEIGHTS, is_nonsense=True)
+    for part, what, is_nonsense in (
+        ("vocabulary", "the vocabulary", True),
+        ("train_data", "the training data", False),
+    ):
+        was, now = record.get(part), run[part]
+        if isinstance(was, Mapping) and now and was.get("sha256") != now["sha256"]:
+            changes.append(Change(what, was.get("file"), now["file"], is_nonsense))
+    changes += differences("flags", run["flags"])
+    changes += differences("model", _RATES)
+    if record.get("tensorflow") not in (None, run["tensorflow"]):
+        changes.append(Change("TensorFlow", record["tensorflow"], run["tensorflow"]))
+    return changes
+
+
+def check_same_run(directory: str, run: Mapping[str, Any], *, allow_changed_run: bool, trains: bool) -> None:
+    """Compare the record in a directory with the present run: warn of what changes numbers, refuse nonsense.
+
+    Args:
+      directory: where the checkpoint lies that the run goes on from.
+      run: from `describe_run`.
+      allow_changed_run: warn of nonsense too.
+      trains: the run trains on. One that only predicts is free to choose all but what the weights mean.
+
+    Raises:
+      ConfigError: for nonsense.
+    """
+    record = read_record(directory)
+    changes = changes_since(record, run) if record else []
+    if not trains:
+        changes = [change for change in changes if change.is_nonsense or change.what == "--do_lower_case"]
+    nonsense = [change for change in changes if change.is_nonsense]
+    if nonsense and not allow_changed_run:
+        raise ConfigError(
+            f"The checkpoint in {directory} was trained with something else: {_listed(nonsense)}. Its weights mean "
+            f"nothing with that; give what {files.join(directory, RUN_RECORD)} says, choose another --output_dir, or "
+            "insist with --allow_changed_run."
+        )
+    if changes:
+        logging.warning(
+            "This is not the run that %s records, and its numbers will be of neither: %s.",
+            files.join(directory, RUN_RECORD),
+            _listed(changes),
+        )
+
+
+def _listed(changes: list[Change]) -> str:
+    return ", ".join(map(str, changes))
+
+
+def read_record(directory: str) -> dict[str, Any] | None:
+    """Return the record in a directory; None when there is none, or a file of the same name that is none."""
+    path = files.join(directory, RUN_RECORD)
+    try:
+        record = read_json(path, "record of the run") if files.is_file(path) else None
+    except (BertSquadError, OSError) as error:
+        logging.warning("%s It is not compared with this run.", error)
+        return None
+    return record if isinstance(record, dict) and record.get("kind") == _KIND else None
+
+
+def write_record(directory: str, run: Mapping[str, Any], step: int) -> None:
+    """Record a training that begins, or goes on, at a step. A file of that name that is no record is left alone.
+
+    Raises:
+      OutputError: when it cannot be written.
+    """
+    path = files.join(directory, RUN_RECORD)
+    old = read_record(directory)
+    if old is None and files.exists(path):
+        logging.warning(
+            "%s is no record of this program; it is left as it is, and nothing is recorded.", path
+        )
+        return
+    earlier = old.get("earlier", []) if old and step else []
+    if old and step:
+        changes = [str(change) for change in changes_since(old, run)]
+        if not changes and old.get("earlier") is not None:
+            return
+        earlier = [*earlier, {"until_step": step, "changed": changes}] if changes else earlier
+    record = {**run, "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "earlier": earlier}
+    with whole_files.open_whole(path) as writer:
+        writer.write(json.dumps(record, indent=4) + "\n")
