@@ -35,7 +35,9 @@ def test_a_refusal_of_the_file_system_names_the_file(tmp_path):
 def test_an_unwritable_directory_names_the_flag(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
-    with pytest.raises(OutputError, match=r"The output directory .*file/output cannot be written .*--output_dir"):
+    with pytest.raises(
+        OutputError, match=r"The output directory .*file/output cannot be written .*--output_dir"
+    ):
         files.make_directory(str(blocker / "output"))
 
 

@@ -229,7 +229,8 @@ def _windows(
         if max_tokens_for_doc < 1:
             raise ConfigError(
                 f"--max_seq_length {max_seq_length} leaves no room for the document beside the "
-                f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower --max_query_length."
+                f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower "
+                "--max_query_length."
             )
         paragraph = paragraphs.tokenized(example.doc_tokens)
         if not paragraph.tokens:
@@ -243,7 +244,8 @@ def _windows(
                 or example.orig_answer_text is None
             ):
                 raise DataError(
-                    f"Question {quoted_id(example.qas_id)} has no answer position; read the examples with is_training=True."
+                    f"Question {quoted_id(example.qas_id)} has no answer position; read the examples with "
+                    "is_training=True."
                 )
             tok_answer = paragraph.tok_answer(example, tokenizer.tokenize(example.orig_answer_text))
         tokenized = TokenizedExample(
