@@ -79,7 +79,7 @@ class BertConfig:
             )
         if self.hidden_act and str(self.hidden_act).lower() not in HIDDEN_ACTIVATIONS:
             raise ConfigError(
-                f"Unsupported activation: {self.hidden_act}; `hidden_act` is one of "
+                f"Unsupported activation: {' '.join(str(self.hidden_act).split())[:100]}; `hidden_act` is one of "
                 f"{', '.join(HIDDEN_ACTIVATIONS)}."
             )
 

@@ -36,8 +36,9 @@ def _logits_of_feature(example: SquadExample, feature: InputFeatures, result: Ra
     start_logits, end_logits = _float_array(result.start_logits), _float_array(result.end_logits)
     if start_logits.ndim != 1 or start_logits.shape != end_logits.shape or not start_logits.size:
         raise DataError(
-            f"The result for feature {feature.unique_id} of question {shown_id(example.qas_id)} must be two lists of as "
-            f"many logits as the sequence has positions; their shapes are {start_logits.shape} and {end_logits.shape}."
+            f"The result for feature {feature.unique_id} of question {shown_id(example.qas_id)} must be two lists of "
+            f"as many logits as the sequence has positions; their shapes are {start_logits.shape} and "
+            f"{end_logits.shape}."
         )
     return start_logits, end_logits
 
