@@ -90,3 +90,27 @@ def test_all_bad_offsets_are_named_in_one_run(folder):
     (error,) = lines_with(done, r"run_squad\.py: error")
     assert done.returncode == 1
     assert re.search(r"40 of 40 questions: g0, g1, .*, g19 and 20 more\.$", error)
+
+
+def test_ids_of_all_kinds_and_lone_surrogates_are_answered_and_scored(folder):
+    ids = [None, True, 1.5, 10**400, "\ud800", "a\nb", ""]
+    paragraph = {"context": f"\udcff {CONTEXT}", "qas": [question(qas_id) for qas_id in ids]}
+    (folder / "dev.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    done = run_program(
+        "--vocab_file=vocab.txt",
+        "--bert_config_file=bert_config.json",
+        "--output_dir=output",
+        "--do_predict",
+        "--do_eval",
+        "--allow_random_weights",
+        "--predict_file=dev.json",
+        "--max_seq_length=64",
+        "--doc_stride=24",
+        "--max_query_length=16",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    predictions = (folder / "output" / "predictions.json").read_bytes()
+    assert predictions.isascii()
+    assert list(json.loads(predictions)) == ["null", "true", "1.5", str(10**400), "\ud800", "a\nb", ""]
+    assert set(json.loads((folder / "output" / "eval_results.json").read_bytes())) == {"exact_match", "f1"}
