@@ -77,9 +77,9 @@ class BertConfig:
                 f"The hidden size ({self.hidden_size}) is not a multiple of the number of attention heads "
                 f"({self.num_attention_heads}); correct `hidden_size` or `num_attention_heads`."
             )
-        if self.hidden_act and str(self.hidden_act).lower() not in HIDDEN_ACTIVATIONS:
+        if self.hidden_act not in (None, "") and str(self.hidden_act).lower() not in HIDDEN_ACTIVATIONS:
             raise ConfigError(
-                f"Unsupported activation: {self.hidden_act}; `hidden_act` is one of "
+                f"Unsupported activation: {' '.join(str(self.hidden_act).split())[:100]}; `hidden_act` is one of "
                 f"{', '.join(HIDDEN_ACTIVATIONS)}."
             )
 

@@ -75,7 +75,7 @@ class _Run:
         config.check_input_files()
         self.speed = speed_of(config)
         self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
-        config.validate_vocabulary(self.bert_config, max(self.tokenizer.vocab.values()) + 1)
+        config.validate_vocabulary(self.bert_config, self.tokenizer.highest_id + 1)
         if config.init_checkpoint:
             check_loadable(config.init_checkpoint)
         self.dataset: Any = None  # of --predict_file

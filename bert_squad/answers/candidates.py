@@ -3,6 +3,9 @@
 Two stages, both in numpy: the best starts and ends of each feature are paired and the impossible pairs dropped, for
 many features at once; then the pairs of all features of a question are ranked by the sum of their logits. Equal
 logits do occur, so every step keeps the order of the stable sorts of the legacy program.
+
+Memory has a bound that neither the length of a passage nor `n_best_size` moves: so many pairs are looked at together,
+and of a question with more than these the best are kept.
 """
 
 import functools
@@ -33,6 +36,14 @@ class PrelimPrediction(NamedTuple):
     end_logit: float
 
 
+PAIRS_TOGETHER = 1 << 20  # are looked at; some 20 MB
+_CANDIDATES_KEPT = 1 << 17  # of a question with more pairs, at first
+_MOST_CANDIDATES_KEPT = 1 << 21  # each time that more are asked for, more are kept, up to this
+
+Columns = tuple[
+    np.ndarray, ...
+]  # the number of a feature, and the fields of `PrelimPrediction` from `start_index` on
+
 NOWHERE = PrelimPrediction(-1, -1, -1, 0.0, 0.0)
 """Stands for an answer that was read from no sequence."""
 
@@ -57,21 +68,24 @@ def ranked_candidates(
     Source: the candidate loop of `write_predictions` in the legacy run_squad.py.
     Differs: looks at many questions at once; makes a candidate when it is asked for, since most never are.
     """
+    num_pairs = sum(min(n_best_size, len(starts)) ** 2 for _, logits in questions for starts, _ in logits)
+    if num_pairs > PAIRS_TOGETHER:
+        return [_ranked_in_blocks(*question, n_best_size, max_answer_length) for question in questions]
+    return _ranked_at_once(questions, n_best_size, max_answer_length)
+
+
+def _ranked_at_once(
+    questions: Sequence[tuple[Sequence[InputFeatures], Sequence[Logits]]],
+    n_best_size: int,
+    max_answer_length: int,
+) -> list[Iterator[PrelimPrediction]]:
     features = [feature for of_question, _ in questions for feature in of_question]
     logits = [of_feature for _, of_question in questions for of_feature in of_question]
     first_rows = list(itertools.accumulate((len(of_question) for of_question, _ in questions), initial=0))
-    parts, row = [], 0
-    for _, group in itertools.groupby(logits, lambda pair: (len(pair[0]), pair[0].dtype, pair[1].dtype)):
-        starts, ends = zip(*group, strict=True)
-        members = features[row : row + len(starts)]
-        members_rows, *others = _possible_pairs(
-            members, np.stack(starts), np.stack(ends), n_best_size, max_answer_length
-        )
-        parts.append((members_rows + row, *others))
-        row += len(starts)
+    parts = list(_possible_pairs(features, logits, n_best_size, max_answer_length))
     if not parts:
         return [iter(()) for _ in questions]
-    columns = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+    columns = _joined(parts)
     rows, _, _, start_logits, end_logits = columns
     descending = -(start_logits + end_logits)
     bounds = rows.searchsorted(first_rows).tolist()
@@ -90,14 +104,51 @@ def ranked_candidates(
     ]
 
 
-def _made_in_chunks(
-    columns: Sequence[np.ndarray], places: np.ndarray, size: int
+def _ranked_in_blocks(
+    features: Sequence[InputFeatures], logits: Sequence[Logits], n_best_size: int, max_answer_length: int
 ) -> Iterator[PrelimPrediction]:
+    """Give the candidates of one question, the best some thousand first; look at all pairs again for the next ones."""
+    size = max(_CANDIDATES_KEPT, n_best_size)
+    last = (-np.inf, -1)  # descending sum and number, among all pairs, of the last candidate given
+    while True:
+        kept: Columns = ()
+        is_cut, first = False, 0
+        for part in _possible_pairs(features, logits, n_best_size, max_answer_length):
+            descending = -(part[3] + part[4])
+            numbers = np.arange(first, first + len(descending))
+            first += len(descending)
+            is_next = (descending > last[0]) | ((descending == last[0]) & (numbers > last[1]))
+            new = tuple(column[is_next] for column in (*part, descending, numbers))
+            kept = _joined([kept, new]) if kept else new
+            if len(kept[0]) > 2 * size:
+                kept, is_cut = _best(kept, size), True
+        is_cut = is_cut or bool(kept and len(kept[0]) > size)
+        if not kept or not len(kept[0]):
+            return
+        kept = _best(kept, size)
+        last = (kept[5][-1], kept[6][-1])
+        yield from _made_in_chunks(kept[:5], np.arange(len(kept[0])), n_best_size)
+        if not is_cut:
+            return
+        size = max(size, min(4 * size, _MOST_CANDIDATES_KEPT))
+
+
+def _best(columns: Columns, size: int) -> Columns:
+    """Return what has the lowest `descending`, column 5, sorted; of equals, which stand in order, the first."""
+    ranking = columns[5].argsort(kind="stable")[:size]
+    return tuple(column[ranking] for column in columns)
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    return parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _made_in_chunks(columns: Columns, places: np.ndarray, size: int) -> Iterator[PrelimPrediction]:
     for begin in range(0, len(places), size):
         yield from _made(columns, places[begin : begin + size])
 
 
-def _made(columns: Sequence[np.ndarray], places: np.ndarray) -> Iterator[PrelimPrediction]:
+def _made(columns: Columns, places: np.ndarray) -> Iterator[PrelimPrediction]:
     """Make candidates of what stands at some places of the columns."""
     # What `PrelimPrediction._make` does, without a step through Python for each.
     make = functools.partial(tuple.__new__, PrelimPrediction)
@@ -146,19 +197,38 @@ def best_indexes(logits: np.ndarray, n_best_size: int) -> np.ndarray:
 
 
 def _possible_pairs(
+    features: Sequence[InputFeatures], logits: Sequence[Logits], n_best_size: int, max_answer_length: int
+) -> Iterator[Columns]:
+    """Pair the best starts of each feature with its best ends, as far as a pair is a span of the document.
+
+    Yields:
+      Columns, each of an array [P], in the order of feature, start rank, end rank; they come from no more than
+      `PAIRS_TOGETHER` pairs, or those of one start. The logits are doubles: sums of float32 tie where the sums of the
+      legacy program do not.
+    """
+    row = 0
+    for (length, _, _), group in itertools.groupby(
+        logits, lambda pair: (len(pair[0]), pair[0].dtype, pair[1].dtype)
+    ):
+        of_group = list(group)
+        together = max(1, PAIRS_TOGETHER // min(n_best_size, length) ** 2)
+        for begin in range(0, len(of_group), together):
+            starts, ends = zip(*of_group[begin : begin + together], strict=True)
+            members = features[row : row + len(starts)]
+            for rows, *others in _pairs_of_features(
+                members, np.stack(starts), np.stack(ends), n_best_size, max_answer_length
+            ):
+                yield (rows + row, *others)
+            row += len(starts)
+
+
+def _pairs_of_features(
     features: Sequence[InputFeatures],
     start_logits: np.ndarray,
     end_logits: np.ndarray,
     n_best_size: int,
     max_answer_length: int,
-) -> tuple[np.ndarray, ...]:
-    """Pair the best starts of each feature with its best ends, as far as a pair is a span of the document.
-
-    Returns:
-      Arrays [P]: the number of the feature, then the fields of `PrelimPrediction` from `start_index` on; in the order
-      of feature, start rank, end rank. The logits are doubles: sums of float32 tie where the sums of the legacy
-      program do not.
-    """
+) -> Iterator[Columns]:
     starts, ends = best_indexes(start_logits, n_best_size), best_indexes(end_logits, n_best_size)
     num_tokens = np.array([len(feature.tokens) for feature in features])[:, np.newaxis]
     words_of = [feature.token_to_orig_map.__contains__ for feature in features]
@@ -166,19 +236,33 @@ def _possible_pairs(
     # LEGACY: the start must have its maximum context in this feature; the end need not.
     start_is_possible = _for_each(words_of, starts) & _for_each(contexts_of, starts) & (starts < num_tokens)
     end_is_possible = _for_each(words_of, ends) & (ends < num_tokens)
-    length = ends[:, np.newaxis] - starts[:, :, np.newaxis] + 1  # [features, starts, ends]
-    is_possible = (length > 0) & (length <= max_answer_length)
-    is_possible &= start_is_possible[:, :, np.newaxis] & end_is_possible[:, np.newaxis]
-    # `nonzero` of three dimensions takes ten times as long as that of one.
-    rows, start_ranks, end_ranks = np.unravel_index(np.flatnonzero(is_possible), is_possible.shape)
-    starts, ends = starts[rows, start_ranks], ends[rows, end_ranks]
-    return (
-        rows,
-        starts,
-        ends,
-        start_logits[rows, starts].astype(np.float64),
-        end_logits[rows, ends].astype(np.float64),
-    )
+    rows_of_starts, ranks = start_is_possible.nonzero()
+    starts = starts[rows_of_starts, ranks]
+    ends = np.where(end_is_possible, ends, -1)  # before every start
+    together = max(1, PAIRS_TOGETHER // ends.shape[1])
+    for begin in range(0, len(starts), together):
+        rows, own_starts = rows_of_starts[begin : begin + together], starts[begin : begin + together]
+        pairs, end_ranks = _fitting_ends(own_starts, ends[rows], max_answer_length)
+        rows, own_starts = rows[pairs], own_starts[pairs]
+        own_ends = ends[rows, end_ranks]
+        yield (
+            rows,
+            own_starts,
+            own_ends,
+            start_logits[rows, own_starts].astype(np.float64),
+            end_logits[rows, own_ends].astype(np.float64),
+        )
+
+
+def _fitting_ends(
+    starts: np.ndarray, ends: np.ndarray, max_answer_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the starts [N] go with which of the ends in their rows [N, n]: two arrays of indexes."""
+    distance = ends - starts[:, np.newaxis]
+    is_possible = (distance >= 0) & (distance < max_answer_length)
+    # `nonzero` of two dimensions takes several times as long as that of one.
+    pairs, end_ranks = np.divmod(np.flatnonzero(is_possible), ends.shape[1])
+    return pairs, end_ranks
 
 
 def _for_each(tests, positions: np.ndarray) -> np.ndarray:

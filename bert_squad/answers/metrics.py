@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from bert_squad.answers.metrics_input import Question, read_null_odds, read_predictions, read_questions
+from bert_squad.answers.metrics_input import (
+    Question,
+    check_answered,
+    read_null_odds,
+    read_predictions,
+    read_questions,
+)
+from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import DataError
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -31,7 +38,7 @@ def evaluate(
     """Score the predictions for a data set.
 
     Args:
-      dataset: SQuAD data: the loaded JSON, its "data" list, or the path of a file.
+      dataset: SQuAD data: the loaded JSON, its "data" list, the path of a file, or what `read_questions` made of it.
       predictions: question id → answer, or the path of predictions.json.
       null_odds: question id → odds of no answer, or the path of null_odds.json: adds the `best_*` scores.
       na_prob_thresh: score the answer "" where the odds are above this (exclusive); without odds all are 0.0.
@@ -54,7 +61,7 @@ def evaluate(
     {'exact_match': 100.0, 'f1': 100.0}
     """
     questions, is_version_2 = read_questions(dataset)
-    answers = read_predictions(predictions)
+    answers = read_predictions(predictions, {question.qas_id for question in questions})
     odds = None if null_odds is None else read_null_odds(null_odds)
     missing = [question.qas_id for question in questions if question.qas_id not in answers]
     if missing:
@@ -62,7 +69,7 @@ def evaluate(
             "%d of %d questions have no prediction, the first of them %s.",
             len(missing),
             len(questions),
-            missing[0],
+            shown_id(missing[0]),
         )
     if is_version_2 or odds is not None or na_prob_thresh is not None:
         return _version_2_metrics(questions, answers, odds, na_prob_thresh)
@@ -127,13 +134,9 @@ def _best_score(prediction: str, answers: Iterable[str], empty_matches_empty: bo
 
 
 def _version_1_metrics(questions: Sequence[Question], predictions: Mapping[str, str]) -> dict[str, float]:
+    check_answered(question for question in questions if question.qas_id in predictions)
     exact = f1 = 0.0
     for question in questions:
-        if not question.answers:
-            raise DataError(
-                f"Question {question.qas_id} has no answer to compare with; "
-                "unanswerable questions are marked with 'is_impossible' as in SQuAD 2.0."
-            )
         if question.qas_id in predictions:
             # Here, unlike in 2.0, no token in common is 0 even if there are no tokens at all.
             score = _best_score(predictions[question.qas_id], question.answers, empty_matches_empty=False)
@@ -166,7 +169,7 @@ def _version_2_metrics(
     without = next((qas_id for qas_id in scores if qas_id not in odds), None)
     if without is not None:
         raise DataError(
-            f"Question {without} has a prediction but no null odds; give the null_odds.json of the same run."
+            f"Question {shown_id(without)} has a prediction but no null odds; give the null_odds.json of the same run."
         )
     final = dict(scores)
     if na_prob_thresh is not None:

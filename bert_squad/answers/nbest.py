@@ -7,21 +7,28 @@ after another in flat memory (`stream_predictions`); `compute_predictions` colle
 import collections
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import logging
 
-from bert_squad.answers.candidates import NOWHERE, Logits, PrelimPrediction, insert_null, ranked_candidates
+from bert_squad.answers.candidates import (
+    NOWHERE,
+    Logits,
+    PrelimPrediction,
+    insert_null,
+    ranked_candidates,
+)
+from bert_squad.answers.grouping import QUESTIONS_TOGETHER as QUESTIONS_TOGETHER
+from bert_squad.answers.grouping import Question, some_together, with_features
 from bert_squad.answers.raw_results import RawResult, check_numbers, logits_of
 from bert_squad.answers.span_texts import SpanTexts
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
-from bert_squad.errors import ConfigError, DataError
+from bert_squad.data.question_ids import shown_id
+from bert_squad.errors import ConfigError
 
-QUESTIONS_TOGETHER = 32  # are answered at a time
 _HIGHEST_NULL_SCORE = 1000000  # LEGACY: a [CLS] score must be below this to be seen at all
 
 
@@ -153,7 +160,7 @@ def stream_predictions(
     results: Iterable[RawResult],
     options: NbestOptions,
 ) -> Iterator[ExamplePrediction]:
-    """Answer questions one after another, holding only what the present `QUESTIONS_TOGETHER` of them need.
+    """Answer questions one after another, holding only what the few present ones need.
 
     Args:
       examples: the questions.
@@ -167,39 +174,20 @@ def stream_predictions(
     """
     results = iter(results)
     waiting: dict[int, RawResult] = {}
-    questions = _with_features(examples, iter(features))
-    while present := list(itertools.islice(questions, QUESTIONS_TOGETHER)):
+    for present in some_together(with_features(examples, iter(features)), options.n_best_size):
         own = [feature.unique_id for _, of_example in present for feature in of_example]
         missing = set(own) - waiting.keys()
         while missing and (result := next(results, None)) is not None:
             waiting[result.unique_id] = result
             missing.discard(result.unique_id)
-        yield from predict_examples(present, waiting, options)
+        yield from _predict_together(present, waiting, options)
+        del present  # before the next ones are made
         for unique_id in own:
             waiting.pop(unique_id, None)
 
 
-def _with_features(
-    examples: Iterable[SquadExample], features: Iterator[InputFeatures]
-) -> Iterator[tuple[SquadExample, list[InputFeatures]]]:
-    """Give each question with its features."""
-    ahead = next(features, None)
-    for example_index, example in enumerate(examples):
-        own = []
-        while ahead is not None and ahead.example_index <= example_index:
-            if ahead.example_index < example_index:
-                raise DataError(
-                    f"Feature {ahead.unique_id} belongs to question number {ahead.example_index}, but comes after "
-                    f"features of question number {example_index} (id {example.qas_id}); "
-                    "give the features in the order of the questions."
-                )
-            own.append(ahead)
-            ahead = next(features, None)
-        yield example, own
-
-
 def predict_examples(
-    questions: Iterable[tuple[SquadExample, Sequence[InputFeatures]]],
+    questions: Iterable[Question],
     results: Mapping[int, RawResult],
     options: NbestOptions,
 ) -> Iterator[ExamplePrediction]:
@@ -223,19 +211,24 @@ def predict_examples(
       answer is "" and the null odds are the null score, there being nothing to subtract; for a passage without
       tokens there is no null score either, and the odds are 0.0. A line in the log says so.
     """
-    questions = iter(questions)
-    while present := list(itertools.islice(questions, QUESTIONS_TOGETHER)):
-        with_logits = [
-            (example, features, logits_of(example, features, results)) for example, features in present
-        ]
-        check_numbers(with_logits)
-        spans = ranked_candidates(
-            [(features, logits) for _, features, logits in with_logits],
-            options.n_best_size,
-            options.max_answer_length,
-        )
-        for (example, features, logits), of_example in zip(with_logits, spans, strict=True):
-            yield _prediction(example, features, logits, of_example, options)
+    for present in some_together(questions, options.n_best_size):
+        yield from _predict_together(present, results, options)
+
+
+def _predict_together(
+    questions: Sequence[Question], results: Mapping[int, RawResult], options: NbestOptions
+) -> Iterator[ExamplePrediction]:
+    with_logits = [
+        (example, features, logits_of(example, features, results)) for example, features in questions
+    ]
+    check_numbers(with_logits)
+    spans = ranked_candidates(
+        [(features, logits) for _, features, logits in with_logits],
+        options.n_best_size,
+        options.max_answer_length,
+    )
+    for (example, features, logits), of_example in zip(with_logits, spans, strict=True):
+        yield _prediction(example, features, logits, of_example, options)
 
 
 def _prediction(
@@ -258,7 +251,7 @@ def _prediction(
     if best_non_null is None:
         logging.warning(
             'Question %s: the n-best list holds no text of the passage%s; the answer is "".',
-            example.qas_id,
+            shown_id(example.qas_id),
             "" if features else ", which has no tokens",
         )
         return ExamplePrediction(example.qas_id, "", nbest, float(score_null))

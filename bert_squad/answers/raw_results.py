@@ -8,6 +8,7 @@ import numpy as np
 from bert_squad.answers.candidates import Logits
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import DataError
 
 
@@ -29,14 +30,15 @@ def logits_of(
 def _logits_of_feature(example: SquadExample, feature: InputFeatures, result: RawResult | None) -> Logits:
     if result is None:
         raise DataError(
-            f"There is no result for feature {feature.unique_id} of question {example.qas_id}; "
+            f"There is no result for feature {feature.unique_id} of question {shown_id(example.qas_id)}; "
             "predict all features of the data set, and with the data set they were made from."
         )
     start_logits, end_logits = _float_array(result.start_logits), _float_array(result.end_logits)
     if start_logits.ndim != 1 or start_logits.shape != end_logits.shape or not start_logits.size:
         raise DataError(
-            f"The result for feature {feature.unique_id} of question {example.qas_id} must be two lists of as many "
-            f"logits as the sequence has positions; their shapes are {start_logits.shape} and {end_logits.shape}."
+            f"The result for feature {feature.unique_id} of question {shown_id(example.qas_id)} must be two lists of "
+            f"as many logits as the sequence has positions; their shapes are {start_logits.shape} and "
+            f"{end_logits.shape}."
         )
     return start_logits, end_logits
 
@@ -58,7 +60,7 @@ def check_numbers(
         for feature, pair in zip(features, logits, strict=True):
             if not all(map(_are_numbers, pair)):
                 raise DataError(
-                    f"The result for feature {feature.unique_id} of question {example.qas_id} holds a NaN or "
+                    f"The result for feature {feature.unique_id} of question {shown_id(example.qas_id)} holds a NaN or "
                     "infinity; check the checkpoint, its training may have diverged."
                 )
 

@@ -48,13 +48,16 @@ class SpanTexts:
             # their tokens, or hold an [UNK] that is nowhere in them. Most good candidates are of this kind.
             return self._passage.orig_text(orig_start, orig_end)
         tok_text = " ".join(tokens[start : end + 1]).replace(" ##", "").replace("##", "")
-        text, branch = self._passage.project_text(tok_text, orig_start, orig_end)
+        text, branch = self._passage.project_text(
+            tok_text, orig_start, orig_end, says_why=self._verbose_logging
+        )
         if branch == "projected":
             return text
         # A piece that is nothing but "##" leaves white space to tidy up. What was found needs none of that.
-        return self._passage.get_final_text(
-            " ".join(tok_text.split()), orig_start, orig_end, self._verbose_logging
-        )
+        tidied = " ".join(tok_text.split())
+        if tidied == tok_text and not self._verbose_logging:
+            return text
+        return self._passage.get_final_text(tidied, orig_start, orig_end, self._verbose_logging)
 
 
 class _PassageMemory:

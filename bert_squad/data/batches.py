@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from bert_squad.data.records import parse_example
-from bert_squad.errors import DataError
+from bert_squad.data.records import named_errors, parse_example, record_dataset
 
 SHUFFLE_BUFFER = 100  # features, as in the legacy script
 
@@ -15,6 +14,8 @@ def train_batches(
     path: str, *, max_seq_length: int, batch_size: int, seed: int, first_step: int = 0
 ) -> tf.data.Dataset:
     """Read training batches for ever: repeat, then shuffle with a buffer of 100, then batch.
+
+    The file that is there now is read in all epochs, even if another takes its place.
 
     Args:
       path: `train.tf_record`.
@@ -30,7 +31,7 @@ def train_batches(
 
     Source: `run_squad.input_fn_builder`.
     """
-    records = tf.data.TFRecordDataset(path).repeat().shuffle(SHUFFLE_BUFFER, seed=seed)
+    records = record_dataset(path).repeat().shuffle(SHUFFLE_BUFFER, seed=seed)
     records = records.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)
     batches = records.map(
         lambda serialized: parse_example(serialized, max_seq_length, is_training=True),
@@ -53,7 +54,7 @@ def predict_batches(path: str, *, max_seq_length: int, batch_size: int) -> tf.da
 
     Source: `run_squad.input_fn_builder`.
     """
-    records = tf.data.TFRecordDataset(path).batch(batch_size)
+    records = record_dataset(path).batch(batch_size)
     batches = records.map(
         lambda serialized: parse_example(serialized, max_seq_length, is_training=False),
         num_parallel_calls=1,
@@ -98,15 +99,10 @@ def predict_batches_by_length(
 
 
 def with_named_errors(batches: Iterable[dict[str, tf.Tensor]], path: str) -> Iterator[dict[str, tf.Tensor]]:
-    """Pass batches on, and name the record file when it turns out to be damaged.
+    """Pass batches on, and name the record file when it cannot be read or turns out to be damaged.
 
     Raises:
-      DataError: when the file is cut short, fails a checksum, or has records of another kind or length.
+      DataError: as `named_errors`.
     """
-    try:
+    with named_errors(path):
         yield from batches
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        raise DataError(
-            f"The record file {path} is damaged or of another run ({error.message.splitlines()[0]}); delete it "
-            "and run the same command again, so that it is written anew."
-        ) from None

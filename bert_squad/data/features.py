@@ -7,7 +7,7 @@ from absl import logging
 
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import Window, make_windows
+from bert_squad.data.windows import LossNotes, Window, make_windows
 
 _NUM_LOGGED_EXAMPLES = 20
 
@@ -76,7 +76,8 @@ def convert_examples_to_features(
 ) -> Iterator[InputFeatures]:
     """Turn examples into features, one after the other as they are asked for.
 
-    The features of the first 20 examples are logged at the debug level (`--verbosity=1`).
+    The features of the first 20 examples are logged at the debug level (`--verbosity=1`). At the end questions that
+    were cut, or have no passage to look at, are named in one warning each.
 
     Args:
       examples: examples in the order in which features are wanted; for training, shuffled before.
@@ -98,8 +99,16 @@ def convert_examples_to_features(
     Differs: an iterator, not a callback for each feature; documents are tokenized once for all questions; the
       legacy script logs the first examples always, which buries all that a user wants to read.
     """
-    windows = make_windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training)
-    return map(InputFeatures.from_window, logged(windows))
+    notes = LossNotes(is_training, max_query_length)
+    windows = make_windows(
+        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
+    )
+    return _then_logged(map(InputFeatures.from_window, logged(windows)), notes)
+
+
+def _then_logged(features: Iterator[InputFeatures], notes: LossNotes) -> Iterator[InputFeatures]:
+    yield from features
+    notes.log()
 
 
 def logged(windows: Iterable[Window]) -> Iterator[Window]:

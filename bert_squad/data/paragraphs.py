@@ -13,6 +13,7 @@ from bert_squad.data.examples import SquadExample
 # Together some 30 MB. Tokenizing a paragraph anew takes little: its words are remembered by the tokenizer.
 _MAX_REMEMBERED_PARAGRAPHS = 4096
 _MAX_REMEMBERED_PIECES = 1 << 19
+_PLAIN_SEARCH = 1 << 12  # WordPieces compared: up to so many a plain search is as quick as any
 
 
 class Tokenizer(Protocol):
@@ -90,11 +91,25 @@ def narrow_answer(
     (1, 1)
     """
     length = len(answer_tokens)
-    if length:
-        for start in range(tok_start, tok_end - length + 2):
-            if tokens[start : start + length] == answer_tokens:
-                return start, start + length - 1
+    num_starts = tok_end - length - tok_start + 2
+    if not length or num_starts < 1:
+        return tok_start, tok_end
+    if num_starts * length > _PLAIN_SEARCH:
+        start = _find(tokens, answer_tokens, tok_start, tok_end + 1)
+        return (start, start + length - 1) if start >= 0 else (tok_start, tok_end)
+    for start in range(tok_start, tok_end - length + 2):
+        if tokens[start : start + length] == answer_tokens:
+            return start, start + length - 1
     return tok_start, tok_end
+
+
+def _find(tokens: list[str], wanted: list[str], begin: int, end: int) -> int:
+    """Return where `wanted` occurs first in `tokens[begin:end]`, or -1, in time proportional to their lengths."""
+    # A character stands for each WordPiece, so that Python's search for a text can be used, which has no bad cases.
+    character_of = {token: chr(number) for number, token in enumerate(dict.fromkeys(wanted), start=1)}
+    text = "".join(character_of.get(token, "\0") for token in itertools.islice(tokens, begin, end))
+    place = text.find("".join(map(character_of.__getitem__, wanted)))
+    return begin + place if place >= 0 else -1
 
 
 class ParagraphMemory:

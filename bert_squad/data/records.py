@@ -9,15 +9,21 @@ TensorFlow is imported inside the functions that need it, so that importing this
 
 import contextlib
 import functools
+import os
+import re
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from bert_squad import whole_files
+from bert_squad import files, whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
 from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import Window, make_windows
+from bert_squad.data.windows import LossNotes, Window, make_windows
 from bert_squad.errors import DataError, OutputError
+
+_OPEN_FILES = "/proc/self/fd"  # Linux: a name for each open file, also one that was deleted since
+_LONGEST_REASON = 200  # characters of TensorFlow's messages, which may quote whole records
 
 
 class _Entry(NamedTuple):
@@ -52,7 +58,8 @@ def write_features(
 ) -> int:
     """Convert examples and write their features to a TFRecord file, without holding them in memory.
 
-    The features of the first 20 examples are logged at the debug level.
+    The features of the first 20 examples are logged at the debug level; questions that are cut or have no passage to
+    look at are named in one warning each.
 
     Args:
       path: the file, local or remote; it appears, or replaces an old one, only when complete.
@@ -65,10 +72,14 @@ def write_features(
       ConfigError, DataError: as `convert_examples_to_features`.
       OutputError: when the file cannot be written.
     """
-    windows = make_windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training)
+    notes = LossNotes(is_training, max_query_length)
+    windows = make_windows(
+        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
+    )
     with open_writer(path, is_training) as writer:
         for window in logged(windows):
             writer.process_feature(window)
+    notes.log()
     return writer.num_features
 
 
@@ -234,6 +245,66 @@ def parse_example(serialized: Any, max_seq_length: int, is_training: bool) -> di
     return {key: tf.cast(value, tf.int32) for key, value in parsed.items()}
 
 
+def record_dataset(path: str) -> Any:
+    """Return a `tf.data.TFRecordDataset` of the file that is at `path` now.
+
+    A dataset opens its file anew for each epoch. So that it goes on with the same one, even when another process puts
+    a new one in its place, a local file is held open for as long as the dataset, or an iterator of it, lives.
+    """
+    import tensorflow as tf
+
+    descriptor = None
+    if not files.is_remote(path) and os.path.isdir(_OPEN_FILES):
+        with contextlib.suppress(OSError):  # TensorFlow meets it again, where it is looked for
+            descriptor = os.open(path, os.O_RDONLY)
+    if descriptor is None:
+        return tf.data.TFRecordDataset(path)
+    dataset = tf.data.TFRecordDataset(f"{_OPEN_FILES}/{descriptor}")
+    weakref.finalize(dataset, os.close, descriptor)
+    return dataset
+
+
+@contextlib.contextmanager
+def named_errors(path: str) -> Iterator[None]:
+    """Turn what goes wrong while records are read into an error that names their file.
+
+    Raises:
+      DataError: when it cannot be read, is cut short, fails a checksum, or has records of another kind or length.
+        What says nothing of the file, such as a lack of memory, goes through as it is.
+    """
+    import tensorflow as tf
+
+    def damaged(reason: str) -> DataError:
+        return DataError(
+            f"The record file {path} is damaged or of another run ({reason}); delete it and run the same command "
+            "again, so that it is written anew."
+        )
+
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, tf.errors.CancelledError, tf.errors.AbortedError):
+        raise
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise damaged(_reason(error.message)) from None
+    except UnicodeDecodeError as error:  # TensorFlow quotes what it cannot parse
+        raise damaged(_reason(error.object.decode("utf-8", "replace"))) from None
+    except (tf.errors.OpError, OSError) as error:
+        raise DataError(
+            f"Cannot read the record file {path} ({_reason(files.reason_of(error))}); run the same command again, so "
+            "that it is written anew."
+        ) from None
+
+
+def _reason(message: str) -> str:
+    """Return the part of one of TensorFlow's messages that is for people, in one line."""
+    line = next(iter(message.strip().splitlines()), "no reason given")
+    line = re.sub(r"^\{\{.*?\}\} *", "", line)
+    line = re.sub(r"^Error in user-defined function .*?Iterator::[\w:]*: *", "", line)
+    line = re.sub(rf"{_OPEN_FILES}/\d+; *", "", line)
+    line = "".join(character if character.isprintable() else "?" for character in line)
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
 def read_records(path: str) -> Iterator[bytes]:
     """Read the serialized records of a TFRecord file and verify their checksums.
 
@@ -246,14 +317,13 @@ def read_records(path: str) -> Iterator[bytes]:
     import tensorflow as tf
 
     number = 0
-    try:
-        for record in tf.data.TFRecordDataset(path):
-            yield record.numpy()
-            number += 1
-    except tf.errors.DataLossError:
-        raise DataError(
-            f"The record file {path} is cut short or damaged: record {number}, counted from 0, cannot be read. "
-            "Delete it, so that it is written anew."
-        ) from None
-    except tf.errors.OpError as error:
-        raise DataError(f"Cannot read the record file {path} ({error.message}).") from None
+    with named_errors(path):
+        try:
+            for record in record_dataset(path):
+                yield record.numpy()
+                number += 1
+        except tf.errors.DataLossError:
+            raise DataError(
+                f"The record file {path} is cut short or damaged: record {number}, counted from 0, cannot be read. "
+                "Delete it, so that it is written anew."
+            ) from None

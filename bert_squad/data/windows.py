@@ -11,14 +11,50 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from absl import logging
 
 from bert_squad.data.doc_spans import DocSpan, cut_doc_spans, max_context_span_indexes
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.paragraphs import ParagraphMemory, TokenizedParagraph, Tokenizer
+from bert_squad.data.question_ids import NamedIds, quoted_id
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR
 
 FIRST_UNIQUE_ID = 1_000_000_000
+
+
+class LossNotes:
+    """Remembers, while windows are made, of which questions something is lost, and says so once.
+
+    Args:
+      is_training: the windows are made for training.
+      max_query_length: greatest number of WordPieces of a question.
+    """
+
+    def __init__(self, is_training: bool, max_query_length: int):
+        self._is_training = is_training
+        self._max_query_length = max_query_length
+        self.without_text = NamedIds()
+        self.cut = NamedIds()
+
+    def log(self) -> None:
+        """Log a warning for each kind of loss; windows must all have been made."""
+        if self.without_text and self._is_training:  # in prediction they are answered, with "empty" or ""
+            logging.warning(
+                "The passage of %d %s holds no text, so that nothing is trained on there, though the number of steps "
+                "counts them: %s.",
+                len(self.without_text),
+                "question" if len(self.without_text) == 1 else "questions",
+                self.without_text,
+            )
+        if self.cut:
+            logging.warning(
+                "Cut %d %s to --max_query_length=%d WordPieces: %s.",
+                len(self.cut),
+                "question" if len(self.cut) == 1 else "questions",
+                self._max_query_length,
+                self.cut,
+            )
 
 
 @dataclasses.dataclass(eq=False)
@@ -146,10 +182,11 @@ def make_windows(
     doc_stride: int,
     max_query_length: int,
     is_training: bool,
+    notes: LossNotes | None = None,
 ) -> Iterator[Window]:
     """Lay examples out as windows, one after the other as they are asked for.
 
-    Args: as `convert_examples_to_features`.
+    Args: as `convert_examples_to_features`; `notes` gets the questions that are cut, or lack a passage.
 
     Returns:
       The windows of the first example, then those of the second, and so on; an example whose document has no
@@ -166,7 +203,8 @@ def make_windows(
         raise ConfigError(f"--doc_stride is {doc_stride}; it must be at least 1.")
     if max_query_length < 0:
         raise ConfigError(f"--max_query_length is {max_query_length}; it must be at least 0.")
-    return _windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training)
+    notes = notes or LossNotes(is_training, max_query_length)
+    return _windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes)
 
 
 def _windows(
@@ -176,21 +214,27 @@ def _windows(
     doc_stride: int,
     max_query_length: int,
     is_training: bool,
+    notes: LossNotes,
 ) -> Iterator[Window]:
     paragraphs = ParagraphMemory(tokenizer)
     unique_ids = itertools.count(FIRST_UNIQUE_ID)
     (separator_id,) = tokenizer.convert_tokens_to_ids([SEPARATOR])
     for example_index, example in enumerate(examples):
-        query_tokens = tokenizer.tokenize(example.question_text)[:max_query_length]
+        query_tokens = tokenizer.tokenize(example.question_text)
+        if len(query_tokens) > max_query_length:
+            notes.cut.add(example.qas_id)
+            query_tokens = query_tokens[:max_query_length]
         prefix_tokens = [CLASSIFICATION, *query_tokens, SEPARATOR]
         max_tokens_for_doc = max_seq_length - len(prefix_tokens) - 1
         if max_tokens_for_doc < 1:
             raise ConfigError(
                 f"--max_seq_length {max_seq_length} leaves no room for the document beside the "
-                f"{len(query_tokens)} WordPieces of question {example.qas_id!r}; raise it or lower --max_query_length."
+                f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower "
+                "--max_query_length."
             )
         paragraph = paragraphs.tokenized(example.doc_tokens)
         if not paragraph.tokens:
+            notes.without_text.add(example.qas_id)
             continue
         tok_answer = None
         if is_training and not example.is_impossible:
@@ -200,7 +244,8 @@ def _windows(
                 or example.orig_answer_text is None
             ):
                 raise DataError(
-                    f"Question {example.qas_id!r} has no answer position; read the examples with is_training=True."
+                    f"Question {quoted_id(example.qas_id)} has no answer position; read the examples with "
+                    "is_training=True."
                 )
             tok_answer = paragraph.tok_answer(example, tokenizer.tokenize(example.orig_answer_text))
         tokenized = TokenizedExample(

@@ -13,7 +13,11 @@ from typing import Literal
 
 from absl import logging
 
-from bert_squad.text.tokenization import BasicTokenizer
+from bert_squad.text.tokenization import UNKNOWN, BasicTokenizer
+
+_LONG = 2000  # characters: shorter stretches of a passage are projected to so quickly that there is no use in memory
+_MAX_REMEMBERED_CHARACTERS = 1 << 22  # of long stretches
+_MAX_REMEMBERED_PREDICTIONS = 1 << 12  # for each of them
 
 Branch = Literal["projected", "not_found", "length_mismatch", "start_unmapped", "end_unmapped"]
 
@@ -63,16 +67,47 @@ class AlignedPassage:
         # Where each word begins, and one more. A word without tokens takes no room, not even for a space.
         self._orig_starts = list(accumulate([len(word) + 1 for word in doc_tokens], initial=0))
         self._tok_starts = list(accumulate([len(word) + 1 if word else 0 for word in tok_words], initial=0))
+        self._stretches: dict[tuple[int, int], _LongStretch] = {}
+        self._remembered = 0  # characters of these
 
     def orig_text(self, orig_start: int, orig_end: int) -> str:
         """Return the words from `orig_start` to `orig_end` (inclusive), a space between two."""
         return self._orig_text[self._orig_starts[orig_start] : self._orig_starts[orig_end + 1] - 1]
 
-    def project_text(self, pred_text: str, orig_start: int, orig_end: int) -> tuple[str, Branch]:
-        """Do what the function `project_text` does with the words from `orig_start` to `orig_end` (inclusive)."""
+    def project_text(
+        self, pred_text: str, orig_start: int, orig_end: int, *, says_why: bool = True
+    ) -> tuple[str, Branch]:
+        """Do what the function `project_text` does with the words from `orig_start` to `orig_end` (inclusive).
+
+        Args:
+          pred_text: as there.
+          orig_start: first word.
+          orig_end: last word, inclusive.
+          says_why: False lets a failure be called by the name of another, which can be much quicker.
+        """
+        length = self._orig_starts[orig_end + 1] - self._orig_starts[orig_start]
+        if length > _LONG:
+            return self._stretch(orig_start, orig_end, length).project_text(pred_text, says_why)
+        return _project(
+            pred_text, self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
+        )
+
+    def _tok_text_of(self, orig_start: int, orig_end: int) -> str:
         tok_end = max(self._tok_starts[orig_end + 1] - 1, 0)  # exclusive; 0 when no word so far has tokens
-        tok_text = self._tok_text[self._tok_starts[orig_start] : tok_end]
-        return _project(pred_text, self.orig_text(orig_start, orig_end), tok_text)
+        return self._tok_text[self._tok_starts[orig_start] : tok_end]
+
+    def _stretch(self, orig_start: int, orig_end: int, length: int) -> "_LongStretch":
+        stretch = self._stretches.get((orig_start, orig_end))
+        if stretch is None:
+            stretch = _LongStretch(
+                self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
+            )
+            self._remembered += length
+            if self._remembered > _MAX_REMEMBERED_CHARACTERS:
+                self._stretches.clear()
+                self._remembered = length
+            self._stretches[orig_start, orig_end] = stretch
+        return stretch
 
     def get_final_text(
         self, pred_text: str, orig_start: int, orig_end: int, verbose_logging: bool = False
@@ -82,6 +117,31 @@ class AlignedPassage:
         if verbose_logging:
             _log_failure(branch, pred_text, self.orig_text(orig_start, orig_end))
         return text
+
+
+class _LongStretch:
+    """Many characters of a passage, such as one without spaces, of which many predictions are projected.
+
+    It remembers what it found, since a passage that says one thing again and again, or whose words change in length
+    when they are tokenized, has a few answers to very many predictions.
+    """
+
+    def __init__(self, orig_text: str, tok_text: str):
+        self._orig_text = orig_text
+        self._tok_text = tok_text
+        self._is_of_same_length = _same_length(orig_text, tok_text)
+        self._found: dict[str, tuple[str, Branch]] = {}
+
+    def project_text(self, pred_text: str, says_why: bool) -> tuple[str, Branch]:
+        if not self._is_of_same_length and not says_why:
+            return self._orig_text, "length_mismatch"
+        found = self._found.get(pred_text)
+        if found is None:
+            found = _project(pred_text, self._orig_text, self._tok_text)
+            if len(self._found) >= _MAX_REMEMBERED_PREDICTIONS:
+                self._found.clear()
+            self._found[pred_text] = found
+        return found
 
 
 def _log_failure(branch: Branch, pred_text: str, orig_text: str) -> None:
@@ -114,12 +174,13 @@ def project_text(pred_text: str, orig_text: str, do_lower_case: bool) -> tuple[s
 def _project(pred_text: str, orig_text: str, tok_text: str) -> tuple[str, Branch]:
     """Project a prediction, given the passage words and their tokens, each joined with spaces."""
     # LEGACY: the first occurrence is taken, be it not the predicted one, or the inside of another token.
-    tok_start = tok_text.find(pred_text)
+    # What is in brackets is not looked for: they are punctuation, so that each is a token of its own there.
+    tok_start = -1 if UNKNOWN in pred_text else tok_text.find(pred_text)
     if tok_start < 0:
         return orig_text, "not_found"
     # LEGACY: only the two lengths are compared. Changes that cancel out, such as two dropped soft hyphens here and
     # a Korean syllable that falls into three letters there, go unseen and shift the answer.
-    if len(tok_text) - tok_text.count(" ") != len(orig_text) - orig_text.count(" "):
+    if not _same_length(orig_text, tok_text):
         return orig_text, "length_mismatch"
     tok_end = tok_start + len(pred_text)  # exclusive
     if tok_start == len(tok_text) or tok_text[tok_start] == " ":
@@ -131,17 +192,23 @@ def _project(pred_text: str, orig_text: str, tok_text: str) -> tuple[str, Branch
     return orig_text[char_start : _skip_characters_from_end(orig_text, left_over)], "projected"
 
 
+def _same_length(orig_text: str, tok_text: str) -> bool:
+    return len(tok_text) - tok_text.count(" ") == len(orig_text) - orig_text.count(" ")
+
+
 def _skip_characters(text: str, count: int) -> int:
     """Return the index of the first character after `count` others, spaces not counted; there must be one.
 
     >>> _skip_characters("ab c  d", 3)
     6
     """
+    # The answer is the smallest index with exactly index - count spaces up to it. Each round is one call in C, which
+    # counts what no other did; mostly there are one or two rounds, as answers tend to begin with a word.
     index = count
-    # The answer is the smallest index with exactly index - count spaces up to it. Each round is one call in C;
-    # mostly there are one or two rounds, as answers tend to begin with a word.
-    while (next_index := count + text.count(" ", 0, index + 1)) != index:
-        index = next_index
+    num_new = text.count(" ", 0, index + 1)
+    while num_new:
+        counted, index = index + 1, index + num_new
+        num_new = text.count(" ", counted, index + 1)
     return index
 
 
@@ -152,8 +219,10 @@ def _skip_characters_from_end(text: str, count: int) -> int:
     4
     """
     index = len(text) - count
-    while (next_index := len(text) - count - text.count(" ", index - 1)) != index:
-        index = next_index
+    num_new = text.count(" ", index - 1)
+    while num_new:
+        counted, index = index - 1, index - num_new
+        num_new = text.count(" ", index - 1, counted)
     return index
 
 

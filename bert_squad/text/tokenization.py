@@ -9,12 +9,15 @@ normalisation. So the character rules are tables for `str.translate`, filled as 
 text passes through each rule in one call.
 """
 
+import functools
 import itertools
 import unicodedata
 from collections.abc import Callable, Iterable
 
 from bert_squad import files
 from bert_squad.errors import DataError
+from bert_squad.json_files import what_it_looks_like
+from bert_squad.text.decomposition import decomposed
 
 UNKNOWN, CLASSIFICATION, SEPARATOR = "[UNK]", "[CLS]", "[SEP]"
 
@@ -112,8 +115,7 @@ class BasicTokenizer:
         if not self.do_lower_case:
             return cleaned.translate(_SPLIT).split()
         # LEGACY: lower(), not casefold(): "ß" stays as it is.
-        decomposed = unicodedata.normalize("NFD", cleaned.lower())
-        return decomposed.translate(_STRIP_AND_SPLIT).split()
+        return decomposed(cleaned.lower()).translate(_STRIP_AND_SPLIT).split()
 
 
 class WordpieceTokenizer:
@@ -226,6 +228,22 @@ class FullTokenizer:
         """Return the WordPieces of each word by itself: `tokenize` for each, as fast as a look-up."""
         return list(map(self._pieces_of_word.__getitem__, words))
 
+    @functools.cached_property
+    def highest_id(self) -> int:
+        """The highest id that a text can produce, which the model must have a row for.
+
+        A piece that no text has, such as that of a blank line at the end of the file or an `[unused]` one, may be
+        beyond it, as it might in the legacy script.
+        """
+        by_id = sorted(self.vocab.items(), key=lambda item: item[1], reverse=True)
+        return next(index for piece, index in by_id if self._can_occur(piece))
+
+    def _can_occur(self, piece: str) -> bool:
+        if piece in (UNKNOWN, CLASSIFICATION, SEPARATOR):
+            return True
+        part = piece.removeprefix("##")
+        return bool(part) and self.basic_tokenizer.tokenize(part) == [part]
+
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """Return the id of each piece.
 
@@ -258,11 +276,17 @@ def load_vocab(vocab_file: str) -> dict[str, int]:
     Source: `load_vocab` of the legacy tokenization.py.
     """
     try:
-        text = files.read_bytes(vocab_file).decode("utf-8")
+        content = files.read_bytes(vocab_file)
     except OSError as error:
         raise DataError(
-            f"Cannot read the vocabulary {vocab_file} ({error.strerror or error}); check --vocab_file."
+            f"Cannot read the vocabulary {vocab_file} ({files.reason_of(error)}); check --vocab_file."
         ) from None
+    looks = what_it_looks_like(content)
+    if looks:
+        raise DataError(f"The vocabulary {vocab_file} is not UTF-8 text: it looks like {looks}.")
+    try:
+        # LEGACY: a byte order mark stays, part of the first piece, which then occurs in no text.
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"The vocabulary {vocab_file} is not UTF-8 text (byte {error.start}); check --vocab_file."

@@ -2,10 +2,12 @@ import itertools
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.legacy_standin import nbest as nested_loops
+from bert_squad.answers import candidates
 from bert_squad.answers.candidates import PrelimPrediction, best_indexes, insert_null, ranked_candidates
 
 LENGTH = 12
@@ -79,18 +81,26 @@ def test_candidates_equal_nested_loops(questions, n_best_size, max_answer_length
         for parts in questions
     ]
     all_features = [[feature for feature, *_ in parts] for parts in questions]
+    check_candidates(all_features, all_logits, n_best_size, max_answer_length)
+    with pytest.MonkeyPatch.context() as patch:  # as little as possible at a time
+        for name, value in (("PAIRS_TOGETHER", 2), ("_CANDIDATES_KEPT", 1), ("_MOST_CANDIDATES_KEPT", 3)):
+            patch.setattr(candidates, name, value)
+        check_candidates(all_features, all_logits, n_best_size, max_answer_length)
+
+
+def check_candidates(all_features, all_logits, n_best_size, max_answer_length):
     found = ranked_candidates(
         list(zip(all_features, all_logits, strict=True)), n_best_size, max_answer_length
     )
-    assert len(found) == len(questions)
-    for own_features, logits, candidates in zip(all_features, all_logits, found, strict=True):
+    assert len(found) == len(all_features)
+    for own_features, logits, own_candidates in zip(all_features, all_logits, found, strict=True):
         doubles = [(start.tolist(), end.tolist()) for start, end in logits]
         expected = sorted(
             nested_loops.candidates_of(own_features, doubles, n_best_size, max_answer_length),
             key=nested_loops.total,
             reverse=True,
         )
-        assert list(candidates) == expected
+        assert list(own_candidates) == expected
 
 
 def whole_document(length):
@@ -160,3 +170,33 @@ def test_later_candidates_follow_the_first_chunk():
     assert len(candidates) > 2 * 7
     sums = [nested_loops.total(c) for c in candidates]
     assert all(one >= two for one, two in itertools.pairwise(sums))
+
+
+@pytest.mark.parametrize(
+    ("num_features", "size", "n_best_size"), [(40, 384, 384), (2, 3000, 10_000), (3000, 30, 20)]
+)
+def test_what_is_held_does_not_grow_with_windows_or_n_best_size(monkeypatch, num_features, size, n_best_size):
+    """Arrays of pairs are no larger than the bound, and no more candidates are kept than are asked for."""
+    looked_at, kept = [], []
+    fitting, best = candidates._fitting_ends, candidates._best
+
+    def seen_fitting(starts, ends, max_answer_length):
+        looked_at.append(ends.size)
+        return fitting(starts, ends, max_answer_length)
+
+    def seen_best(columns, size):
+        kept.append(len(columns[0]))
+        return best(columns, size)
+
+    monkeypatch.setattr(candidates, "_fitting_ends", seen_fitting)
+    monkeypatch.setattr(candidates, "_best", seen_best)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2, num_features, size)).astype(np.float32)
+    (spans,) = ranked_candidates(
+        [([whole_document(size)] * num_features, list(zip(*rows, strict=True)))], n_best_size, 30
+    )
+    sums = [nested_loops.total(candidate) for candidate in itertools.islice(spans, 1000)]
+    assert sums == sorted(sums, reverse=True)
+    assert sum(looked_at) >= num_features * (min(size, n_best_size) - 2) * min(size, n_best_size)
+    assert max(looked_at) <= candidates.PAIRS_TOGETHER
+    assert max(kept) <= 2 * candidates._CANDIDATES_KEPT + candidates.PAIRS_TOGETHER

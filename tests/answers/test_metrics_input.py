@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from bert_squad.answers.metrics import evaluate
+from bert_squad.answers.metrics import evaluate, format_metrics_table
+from bert_squad.answers.metrics_input import check_scorable, read_questions
 from bert_squad.errors import DataError
 
 QUESTION = {"id": "q", "answers": [{"text": "cat"}]}
@@ -65,6 +66,47 @@ def test_a_question_without_answers_in_version_1():
     )
 
 
+def test_questions_that_cannot_be_scored_are_all_named():
+    unanswered = [{"id": i, "answers": []} for i in range(22)]
+    dataset = [{"paragraphs": [{"qas": [QUESTION, *unanswered]}]}]
+    named = ", ".join(map(str, range(20)))
+    expected = (
+        f"Questions {named} and 2 more have no answer to compare with; "
+        "unanswerable questions are marked with 'is_impossible' as in SQuAD 2.0."
+    )
+    assert message(dataset, {"q": "cat"} | {str(i): "dog" for i in range(22)}) == expected
+    assert check_scorable(dataset) == expected
+    assert check_scorable(read_questions(dataset)) == expected
+    assert check_scorable(dataset, is_version_2=True) is None
+    assert evaluate(dataset, {"q": "cat"}, {"q": 0.0})["total"] == 1
+    for qa in unanswered:
+        qa["answers"] = None
+    expected = (
+        f"Questions {named} and 2 more of the data set dev.json should have 'answers', a list of "
+        "objects with a 'text'."
+    )
+    assert check_scorable(dataset, name="data set dev.json") == expected
+
+
+def test_a_question_without_answers_or_prediction_scores_nothing_as_in_the_official_script():
+    assert evaluate(data_of({"id": "r", "answers": []}), {"q": "cat"}) == {"exact_match": 50.0, "f1": 50.0}
+
+
+def test_marked_questions_need_no_answers():
+    assert check_scorable(data_of({"id": "r", "answers": [], "is_impossible": True})) is None
+
+
+def test_questions_that_were_read_are_as_good_as_the_data():
+    assert evaluate(read_questions(DATA), {"q": "a cat"}) == {"exact_match": 100.0, "f1": 100.0}
+
+
+@pytest.mark.parametrize("qas_id", [None, True, 1.5, -0.0, 10**400, "\ud800", float("inf")])
+def test_ids_of_all_kinds_that_can_be_keys(qas_id):
+    predictions = json.loads(json.dumps({qas_id: "dog"}))
+    answered = {"id": qas_id, "answers": [{"text": "dog"}]}
+    assert evaluate(data_of(answered), {"q": "cat", **predictions}) == {"exact_match": 100.0, "f1": 100.0}
+
+
 @pytest.mark.parametrize("value", [["cat"], None, 3, [{"text": "cat", "probability": 1.0}]])
 def test_predictions_that_are_no_texts(value):
     assert message(DATA, {"q": value}) == (
@@ -72,11 +114,21 @@ def test_predictions_that_are_no_texts(value):
     )
 
 
-@pytest.mark.parametrize("value", ["1.0", None, True, float("nan")])
+def test_predictions_for_other_data_are_not_looked_at():
+    assert evaluate(DATA, {"q": "cat", "other": None}) == {"exact_match": 100.0, "f1": 100.0}
+
+
+@pytest.mark.parametrize("value", ["1.0", None, True, float("nan"), 10**400, -(10**400)])
 def test_null_odds_that_are_no_numbers(value):
     assert message(DATA, {"q": "cat"}, {"q": value}) == (
         "The value for question q of the null odds is not a number; give a null_odds.json."
     )
+
+
+def test_infinite_null_odds_can_be_compared():
+    metrics = evaluate(DATA, {"q": "cat"}, {"q": json.loads("1e400")})
+    assert (metrics["best_exact"], metrics["best_exact_thresh"]) == (100.0, float("inf"))
+    assert format_metrics_table(metrics).splitlines()[-1].endswith("inf")
 
 
 def test_not_an_object():

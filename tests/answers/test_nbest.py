@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.legacy_standin import nbest as nested_loops
-from bert_squad.answers import nbest
-from bert_squad.answers.candidates import NOWHERE
+from bert_squad.answers import grouping, nbest
+from bert_squad.answers.candidates import NOWHERE, ranked_candidates
 from bert_squad.answers.nbest import (
     QUESTIONS_TOGETHER,
     NbestOptions,
@@ -397,6 +397,41 @@ def test_a_stream_holds_what_the_present_questions_need(tokenizer):
         present = min(count, (number // QUESTIONS_TOGETHER + 1) * QUESTIONS_TOGETHER)
         assert taken["results"] == present
         assert taken["features"] == min(present + 1, count)
+
+
+@pytest.mark.parametrize(
+    ("features_together", "pairs_together", "most"),
+    [(4, 1 << 20, 4), (256, 1200, 3), (2, 1 << 20, 2), (256, 1, 2)],
+)
+def test_questions_together_are_bounded_by_what_they_hold(
+    tokenizer, monkeypatch, features_together, pairs_together, most
+):
+    """Of questions with two windows each (of 20 x 20 pairs) as many as fit, or one, are answered at a time."""
+    long = dataclasses.replace(QUESTION, doc_tokens=QUESTION.doc_tokens * 3)
+    examples, features, results = small_case(
+        tokenizer, *[dataclasses.replace(long, qas_id=f"q{n}") for n in range(9)]
+    )
+    per_question = len(features) // len(examples)
+    assert per_question > 1
+    options = NbestOptions(**{**V1, "n_best_size": 20})
+    expected = list(stream_predictions(examples, features, results, options))
+    together = []
+
+    def seen(questions, *sizes):
+        together.append(sum(len(own) for own, _ in questions))
+        return ranked_candidates(questions, *sizes)
+
+    monkeypatch.setattr(nbest, "ranked_candidates", seen)
+    monkeypatch.setattr(grouping, "FEATURES_TOGETHER", features_together)
+    monkeypatch.setattr(grouping, "PAIRS_TOGETHER", pairs_together)
+    assert list(stream_predictions(examples, features, results, options)) == expected
+    assert sum(together) == len(features)
+    assert max(together) < most + per_question
+    result_of = {result.unique_id: result for result in results}
+    own = [[f for f in features if f.example_index == index] for index in range(len(examples))]
+    together.clear()
+    assert list(predict_examples(zip(examples, own, strict=True), result_of, options)) == expected
+    assert max(together) < most + per_question
 
 
 def test_a_stream_lets_go_of_results(tokenizer):

@@ -103,3 +103,10 @@ def test_modes(tiny_flags, tmp_path):
     assert done.stdout.count(" -> ") == int(changed.group(1))
     again = run_program(*command, program="benchmarks/modes.py")
     assert again.stdout == done.stdout, "it goes on where it was"
+
+
+def test_growth():
+    done = run_program("--size=50", "--doublings=1", "--rounds=1", program="benchmarks/growth.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = re.findall(r"^(\w[\w-]+: .{30,}?)(?: +\d+\.\d{4}){2}  -?\d+\.\d\d$", done.stdout, re.MULTILINE)
+    assert len(lines) == 13, done.stdout

@@ -1,8 +1,12 @@
+import gc
 import itertools
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from golden_files import golden
 
 from bert_squad.data import batches as batches_module
@@ -102,6 +106,99 @@ def test_a_damaged_file_is_named(tmp_path, change, length):
     batches = with_named_errors(train_batches(path, max_seq_length=length, batch_size=100, seed=1), path)
     with pytest.raises(DataError, match=r"The record file .*train\.tf_record is damaged or of another run"):
         list(itertools.islice(batches, 3))
+
+
+def read_errors(path, **sizes):
+    batches = with_named_errors(
+        predict_batches(path, **{"max_seq_length": 4, "batch_size": 2, **sizes}), path
+    )
+    with pytest.raises(DataError) as error:
+        list(batches)
+    return str(error.value)
+
+
+def test_a_record_whose_error_text_is_not_utf8(tmp_path):
+    path = str(tmp_path / "eval.tf_record")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"\xff\xfe\n" * 300)
+    message = read_errors(path)
+    assert message.startswith(
+        f"The record file {path} is damaged or of another run (Could not parse example input, value: "
+    )
+    assert message.isprintable()
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(lambda path: None, "No such file or directory"), (Path.mkdir, "Is a directory")],
+    ids=["missing", "a directory"],
+)
+def test_a_file_that_cannot_be_read(tmp_path, make, reason):
+    path = tmp_path / "eval.tf_record"
+    make(path)
+    message = read_errors(str(path))
+    assert message.startswith(f"Cannot read the record file {path} (")
+    assert reason in message
+    assert "/proc" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(5, "Input/output error"), DataError),
+        (tf.errors.UnknownError(None, None, "x; Input/output error"), DataError),
+        (tf.errors.PermissionDeniedError(None, None, "no"), DataError),
+        (tf.errors.ResourceExhaustedError(None, None, "no memory"), tf.errors.ResourceExhaustedError),
+    ],
+)
+def test_read_errors_name_the_file_and_lack_of_memory_is_none(error, kind):
+    def failing():
+        yield {}
+        raise error
+
+    with pytest.raises(kind) as raised:
+        list(with_named_errors(failing(), "train.tf_record"))
+    assert kind is not DataError or "Cannot read the record file train.tf_record (" in str(raised.value)
+
+
+@pytest.mark.parametrize("change", [os.remove, os.replace])
+def test_another_file_in_its_place_is_not_read(tmp_path, change):
+    """Another process writes its own records and renames them; or they are removed."""
+    path = str(tmp_path / "train.tf_record")
+    shutil.copy(train_file(), path)
+    expected = ids(train_batches(train_file(), max_seq_length=LENGTH, batch_size=8, seed=3), 60)
+    batches = iter(train_batches(path, max_seq_length=LENGTH, batch_size=8, seed=3))
+    gc.collect()
+    seen = [next(batches)["unique_ids"].numpy()]
+    if change is os.remove:
+        os.remove(path)
+    else:
+        other = str(tmp_path / "other")
+        with tf.io.TFRecordWriter(other) as writer:
+            writer.write(b"of another run")
+        os.replace(other, path)
+    seen += [batch["unique_ids"].numpy() for batch in itertools.islice(batches, 59)]
+    np.testing.assert_array_equal(np.stack(seen), expected)
+
+
+def test_files_are_closed_with_their_datasets():
+    def held():
+        names = [os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        return sum(os.path.realpath(name) == os.path.realpath(train_file()) for name in names)
+
+    batches = train_batches(train_file(), max_seq_length=LENGTH, batch_size=8, seed=3)
+    assert held() == 1
+    del batches
+    gc.collect()
+    assert held() == 0
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = os.fsencode(str(tmp_path)) + b"/\xff[a].tf_record"
+    shutil.copy(train_file(), path)
+    batches = train_batches(os.fsdecode(path), max_seq_length=LENGTH, batch_size=8, seed=3)
+    assert len(ids(batches, 2)) == 2
 
 
 def test_an_undamaged_file_passes(tmp_path):

@@ -7,16 +7,28 @@ from golden_files import data_file, golden, golden_cases, golden_input, read_jso
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
+from bert_squad.data.examples import (
+    SquadExample,
+    left_out_note,
+    read_squad_examples,
+    read_squad_json,
+    shuffle_examples,
+    squad_examples,
+)
+from bert_squad.data.question_ids import NamedIds
 from bert_squad.errors import DataError
 
 CASES = golden_cases("features")
 COMPLETE_CASES = [case for case in CASES if not case.startswith("error-")]
-SKIPPING = "Could not find answer: '%s' vs. '%s'"
+SKIPPING = "Could not find answer: '%s' vs. '%s' (question %s)"
 
 
 class Warnings:
     """What absl logs as a warning, as (format, *arguments)."""
+
+    @property
+    def lines(self):
+        return [text % tuple(arguments) for text, *arguments in self.calls]
 
     def __init__(self, monkeypatch):
         self.calls = []
@@ -48,7 +60,9 @@ def test_golden_examples(case, warnings):
     assert len(qas_ids) == summary["num_questions"]
     kept = {example.qas_id for example in examples}
     assert [qas_id for qas_id in qas_ids if qas_id not in kept] == summary.get("skipped_qas_ids", [])
-    assert [call[0] for call in warnings.calls] == [SKIPPING] * len(summary.get("skipped_qas_ids", []))
+    skipped = summary.get("skipped_qas_ids", [])
+    assert [call[3] for call in warnings.calls if call[0] == SKIPPING] == skipped
+    assert len(warnings.calls) == len(skipped) + bool(skipped), "a line each, and one with the total"
 
     if flags["shuffle_seed"]:
         shuffle_examples(examples)
@@ -137,7 +151,11 @@ def test_answer_that_is_not_there_is_skipped_with_the_legacy_warning(squad_file,
         "Ann  met Bob\u00a0Lee", answered(1, "met", 0), answered(2, "Bob\u00a0Lee", 9), answered(3)
     )
     assert [example.qas_id for example in read_squad_examples(path, True)] == [3]
-    assert warnings.calls == [(SKIPPING, "Ann", "met"), (SKIPPING, "Bob\u00a0Lee", "Bob Lee")]
+    assert warnings.lines == [
+        "Could not find answer: 'Ann' vs. 'met' (question 1)",
+        "Could not find answer: 'Bob\u00a0Lee' vs. 'Bob Lee' (question 2)",
+        f"Left out 2 of 3 questions of {path}, since their answers are not where answer_start says: 1, 2.",
+    ]
 
 
 def test_wrong_offset_inside_the_context_stays(squad_file):
@@ -174,7 +192,7 @@ def test_duplicate_ids_are_named_and_kept(squad_file, warnings):
 def test_many_duplicate_ids_are_counted(squad_file, warnings):
     path = squad_file("Ann", *[qa(i) for i in [*range(25), *range(25)]])
     read_squad_examples(path, False)
-    assert f"{', '.join(map(str, range(20)))} and 5 more" == warnings.calls[0][2]
+    assert f"{', '.join(map(str, range(20)))} and 5 more" == str(warnings.calls[0][2])
 
 
 PLACE = "data[0].paragraphs[0].qas[0]"
@@ -231,7 +249,6 @@ def test_wrong_structure_is_located(squad_file, content, message):
     ("question", "message"),
     [
         ({"question": "x"}, f"{PLACE} has no 'id'."),
-        (qa(True), f"'id' of {PLACE} should be a string, not true or false."),
         (qa(["x"]), f"'id' of {PLACE} should be a string, not a list."),
         ({"id": 5}, f"question 5 ({PLACE}) has no 'question'."),
         (qa("x", None), f"'question' of question 'x' ({PLACE}) should be a string, not null."),
@@ -271,9 +288,19 @@ def test_wrong_structure_is_located(squad_file, content, message):
             "Correct its answer_start.",
         ),
         (
-            answered("x", "Ann", -1),
-            f"the answer of question 'x' ({PLACE}) lies outside its context: characters -1 to 2 of 8. "
+            answered("x", "Ann", -9),
+            f"the answer of question 'x' ({PLACE}) lies outside its context: characters -9 to -6 of 8. "
             "Correct its answer_start.",
+        ),
+        (
+            answered("x", "", -8),
+            f"the answer of question 'x' ({PLACE}) lies outside its context: characters -8 to -8 of 8. "
+            "Correct its answer_start.",
+        ),
+        (
+            answered("x", start=0.0),
+            f"'answer_start' of the answer of question 'x' ({PLACE}) should be an integer, not a number with a "
+            "fraction.",
         ),
     ],
 )
@@ -302,6 +329,97 @@ def test_bad_is_impossible_is_named(squad_file, question, message):
     assert len(read_squad_examples(path, True)) == 1  # not asked for in version 1.1
 
 
+def test_all_unusable_questions_are_named_in_one_error(squad_file):
+    bad = [answered(f"b{i}", start=100) for i in range(21)] + [qa("none"), qa("two", answers=[{}, {}]), "x"]
+    path = squad_file("Ann ran.", answered("good"), *bad)
+    named = ", ".join(f"b{i}" for i in range(20))
+    assert error_of(path) == (
+        f"In the data set {path}, the answer of question 'b0' (data[0].paragraphs[0].qas[1]) lies outside its "
+        "context: characters 100 to 103 of 8. Correct its answer_start. So it is, in this way or another, with 24 of "
+        f"25 questions: {named} and 4 more."
+    )
+
+
+def test_a_negative_offset_counts_from_the_end_as_in_the_legacy_script(squad_file, warnings):
+    path = squad_file(
+        "Ann met Bob",
+        answered("aligned", "met", 4),
+        answered("not aligned", "Ann", -1),  # ends at character 1, before it starts
+        answered("at the end", "Bob", -3),
+        answered("in the middle", "met", -7),
+        answered("nothing", "", -1),
+        answered("true", "nn", True),
+    )
+    examples = read_squad_examples(path, True)
+    assert [(e.qas_id, e.start_position, e.end_position) for e in examples] == [
+        ("aligned", 1, 1),
+        ("at the end", 2, 2),
+        ("in the middle", 1, 1),
+        ("nothing", 2, 2),
+        ("true", 0, 0),
+    ]
+    assert warnings.lines == [
+        "Could not find answer: '' vs. 'Ann' (question not aligned)",
+        f"answer_start is below 0 in 4 of 6 questions of {path}: not aligned, at the end, in the middle, nothing. As "
+        "in the legacy script it counts from the end of the passage; where the answer is not there, the question is "
+        "left out.",
+        f"Left out 1 of 6 questions of {path}, since their answers are not where answer_start says: not aligned.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        (None, False),
+        ("", False),
+        (0.0, False),
+        ([], False),
+        (1.0, True),
+        ("True", True),
+        ([0], True),
+        ({}, False),
+    ],
+)
+def test_is_impossible_is_read_as_in_the_legacy_script(squad_file, warnings, value, meaning):
+    path = squad_file("Ann ran", answered("x", is_impossible=value), answered("y", is_impossible=True))
+    examples = read_squad_examples(path, True, version_2_with_negative=True)
+    assert [example.is_impossible for example in examples] == [meaning, True]
+    assert type(examples[0].is_impossible) is bool
+    assert warnings.lines == [
+        f"is_impossible is neither true nor false in 1 of 2 questions of {path}: x. As in the legacy script, null, 0 "
+        "and what is empty mean false, all else true."
+    ]
+
+
+def test_is_impossible_as_a_number_needs_no_word(squad_file, warnings):
+    path = squad_file("Ann ran", answered(1, is_impossible=0), answered(2, is_impossible=1))
+    examples = read_squad_examples(path, True, version_2_with_negative=True)
+    assert [example.is_impossible for example in examples] == [False, True]
+    assert not warnings.calls
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_ids_of_all_kinds_that_can_be_keys(squad_file, is_training):
+    ids = [None, True, 1.5, -0.0, 10**400, "\ud800", "", float("inf")]
+    examples = read_squad_examples(squad_file("Ann ran", *map(answered, ids)), is_training)
+    assert [example.qas_id for example in examples] == ids
+
+
+def test_left_out_questions_are_handed_over(squad_file):
+    path = squad_file("Ann met Bob", *[answered(i, "met", 0) for i in range(22)], answered("good"))
+    left_out = NamedIds()
+    assert len(squad_examples(read_squad_json(path), path, True, left_out=left_out)) == 1
+    named = ", ".join(map(str, range(20)))
+    assert left_out_note(left_out) == (
+        f" (22 were left out, since their answers are not where answer_start says: {named} and 2 more)"
+    )
+    assert left_out_note(NamedIds()) == ""
+
+
+def test_spaces_that_run_from_the_end_to_the_beginning_are_left_out(squad_file):
+    assert read_squad_examples(squad_file("Ann met Bob", answered("x", "  ", -1)), True) == []
+
+
 # The legacy way: one character after the other, an offset for each.
 def plain_words(context):
     doc_tokens, char_to_word_offset, after_space = [], [], True
@@ -315,6 +433,35 @@ def plain_words(context):
             after_space = False
         char_to_word_offset.append(len(doc_tokens) - 1)
     return doc_tokens, char_to_word_offset
+
+
+def plain_answer(context, answer_text, answer_start):
+    """What the legacy program makes of an answer: its positions, None if it leaves the question out."""
+    doc_tokens, char_to_word_offset = plain_words(context)
+    start = char_to_word_offset[answer_start]
+    end = char_to_word_offset[answer_start + len(answer_text) - 1]
+    actual = " ".join(doc_tokens[start : end + 1])
+    if start > end + 1:
+        return None  # differs: spaces that run round, with labels outside of the window
+    return None if actual.find(" ".join(answer_text.split())) == -1 else (start, end)
+
+
+@given(
+    st.text(alphabet="ab \n\u00a0", max_size=9),
+    st.text(alphabet="ab \u00a0", max_size=4),
+    st.integers(-11, 11),
+)
+def test_any_offset_gives_what_the_legacy_program_gives(tmp_path_factory, context, answer_text, start):
+    path = tmp_path_factory.mktemp("set") / "set.json"
+    question = answered("x", answer_text, start)
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": context, "qas": [question]}]}]}))
+    try:
+        expected = plain_answer(context, answer_text, start)
+    except IndexError:
+        assert "lies outside its context" in error_of(str(path))
+    else:
+        trained = read_squad_examples(str(path), True)
+        assert [(e.start_position, e.end_position) for e in trained] == ([expected] if expected else [])
 
 
 @given(st.text(alphabet="ab \n\u202f\u00a0", min_size=1, max_size=12), st.data())

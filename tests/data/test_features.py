@@ -152,6 +152,28 @@ def test_document_without_pieces_has_no_features(tokenizer):
     assert (feature.unique_id, feature.example_index) == (1_000_000_000, 2)
 
 
+@pytest.mark.parametrize("is_training", [True, False])
+def test_losses_are_said_at_the_end(tokenizer, monkeypatch, is_training):
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    examples = [
+        SquadExample(0, "a b c", ["b"], "b", 0, 0),
+        SquadExample(1, "a b", ["b"], "b", 0, 0),
+        *(SquadExample(f"q{i}", "a", ["\u00ad"], "", 0, 0) for i in range(21)),
+    ]
+    features = convert(examples, tokenizer, is_training=is_training, max_query_length=2)
+    next(features)
+    assert not lines
+    list(features)
+    named = ", ".join(f"q{i}" for i in range(20))
+    blank = (
+        "The passage of 21 questions holds no text, so that nothing is trained on there, though the number of steps "
+        f"counts them: {named} and 1 more."
+    )
+    cut = "Cut 1 question to --max_query_length=2 WordPieces: 0."
+    assert lines == ([blank, cut] if is_training else [cut])
+
+
 def test_word_without_pieces_ends_before_it_starts(tokenizer):
     (feature,) = convert(
         [SquadExample(0, "a", ["b", "\u00ad", "c"], "\u00ad", 1, 1)], tokenizer, is_training=True

@@ -61,7 +61,35 @@ def test_narrowing_is_that_of_the_plain_search(tokens, data):
     answer = data.draw(st.lists(st.sampled_from("ab"), max_size=3))
     spans = [(s, e) for s in range(start, end + 1) for e in range(end, s - 1, -1)]
     matches = [(s, e) for s, e in spans if " ".join(tokens[s : e + 1]) == " ".join(answer)]
-    assert narrow_answer(tokens, start, end, answer) == [*matches, (start, end)][0]
+    expected = [*matches, (start, end)][0]
+    assert narrow_answer(tokens, start, end, answer) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paragraphs, "_PLAIN_SEARCH", 0)
+        assert narrow_answer(tokens, start, end, answer) == expected
+
+
+class CountedList(list):
+    """Counts the elements that are looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, place):
+        self.looked_at += len(range(*place.indices(len(self)))) if isinstance(place, slice) else 1
+        return super().__getitem__(place)
+
+    def __iter__(self):
+        for element in super().__iter__():
+            self.looked_at += 1
+            yield element
+
+
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_narrowing_in_a_long_word_looks_at_each_piece_once(last):
+    tokens = CountedList(["a"] * 20_000 + ["b"])
+    answer = ["a"] * 5000 + [last]
+    expected = (0, 5000) if last == "a" else (15_000, 20_000)
+    assert narrow_answer(tokens, 0, 20_000, answer) == expected
+    assert tokens.looked_at <= len(tokens)
 
 
 def test_remembered_paragraphs_are_bounded(tokenizer, monkeypatch):

@@ -6,6 +6,7 @@ from golden_files import golden, read_json_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bert_squad.text import alignment
 from bert_squad.text.alignment import AlignedPassage, Branch, get_final_text, project_text
 from bert_squad.text.tokenization import BasicTokenizer
 
@@ -106,6 +107,72 @@ def test_a_passage_gives_what_its_words_give(data, doc_tokens, do_lower_case):
     assert passage.get_final_text(pred_text, start, end) == get_final_text(
         pred_text, orig_text, do_lower_case
     )
+
+
+@given(
+    st.lists(words, min_size=1, max_size=6),
+    st.lists(st.text(CHARACTERS + " ", max_size=4), max_size=6),
+    st.booleans(),
+)
+def test_a_long_stretch_gives_what_a_short_one_gives(doc_tokens, pred_texts, do_lower_case):
+    pred_texts = [*pred_texts, *pred_texts, "[UNK]", f"{doc_tokens[0]} [UNK]"]
+    last = len(doc_tokens) - 1
+    expected = [project_text(text, " ".join(doc_tokens), do_lower_case) for text in pred_texts]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("_LONG", 0),
+            ("_MAX_REMEMBERED_CHARACTERS", 5),
+            ("_MAX_REMEMBERED_PREDICTIONS", 2),
+        ):
+            patch.setattr(alignment, name, value)
+        passage = AlignedPassage(doc_tokens, do_lower_case)
+        assert [passage.project_text(text, 0, last) for text in pred_texts] == expected
+        quick = [passage.project_text(text, 0, last, says_why=False) for text in pred_texts]
+        assert [text for text, _ in quick] == [text for text, _ in expected]
+        for index, word in enumerate(doc_tokens):
+            assert passage.project_text("a", index, index) == project_text("a", word, do_lower_case)
+
+
+@pytest.mark.parametrize(
+    ("word", "pred_texts", "most"),
+    [
+        ("\u00a0".join(["ann", "met", "bob"] * 1000), [f"ann met {n}" for n in range(50)], 0),
+        ("\u4e2d" * 3000, ["\u4e2d \u4e2d", "\u4e2d"] * 25, 2),
+    ],
+    ids=["changes in length", "repeats"],
+)
+def test_a_long_word_is_seldom_searched(monkeypatch, word, pred_texts, most):
+    """Else each of the candidates, whose number grows with the word, takes time that grows with it too."""
+    searched = []
+    project = alignment._project
+
+    def seen(*arguments):
+        searched.append(arguments)
+        return project(*arguments)
+
+    monkeypatch.setattr(alignment, "_project", seen)
+    passage = AlignedPassage([word], True)
+    texts = [passage.project_text(text, 0, 0, says_why=False)[0] for text in pred_texts]
+    monkeypatch.setattr(alignment, "_project", project)
+    assert texts == [project_text(text, word, True)[0] for text in pred_texts]
+    assert len(searched) == most
+    assert len(set(map(id, texts))) <= 2, "long texts are not made anew"
+
+
+def test_runs_of_spaces_are_counted_once(monkeypatch):
+    """Each character is looked at once, however many rounds it takes."""
+
+    class Counted(str):
+        looked_at = 0
+
+        def count(self, wanted, start=0, end=None):
+            Counted.looked_at += len(range(*slice(start, end).indices(len(self))))
+            return super().count(wanted, start, end)
+
+    text = Counted("a" + " " * 5000 + "b" + " " * 5000 + "c")
+    assert alignment._skip_characters(text, 1) == 5001
+    assert alignment._skip_characters_from_end(text, 1) == 5002
+    assert Counted.looked_at <= 2 * len(text)
 
 
 def test_words_without_tokens_take_no_room():

@@ -52,6 +52,50 @@ def test_vocabulary_ids_are_line_numbers_and_the_last_duplicate_wins(tmp_path):
     assert load_vocab(path) == {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "the": 6, "": 5, "a": 7}
 
 
+def tokenizer_of(tmp_path, text, do_lower_case=True):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(text.encode())
+    return FullTokenizer(str(path), do_lower_case)
+
+
+@pytest.mark.parametrize(
+    ("lines", "do_lower_case", "highest"),
+    [
+        ("\n", True, 4),
+        ("\n \n\t\n", True, 4),
+        ("[unused1]\n", True, 4),
+        ("a b\n", True, 4),
+        ("Ann\n", True, 4),
+        ("Ann\n", False, 5),
+        ("caf\u00e9\n", True, 4),
+        ("[PAD]\n\u4eac\n", True, 6),
+        ("##s\n##\n", True, 5),
+        ("\u200b\n", True, 4),
+        ("\n[SEP]\n\n", True, 6),
+        ("?\n\n", True, 5),
+    ],
+)
+def test_highest_id_is_that_of_a_piece_that_text_can_have(tmp_path, lines, do_lower_case, highest):
+    assert tokenizer_of(tmp_path, f"[UNK]\n[CLS]\n[SEP]\n\nann\n{lines}", do_lower_case).highest_id == highest
+
+
+@given(st.text(max_size=30))
+def test_no_text_has_a_piece_beyond_the_highest_id(tokenizers, text):
+    for tokenizer in (full_tokenizer(tokenizers, name) for name in GOLDENS):
+        assert all(tokenizer._can_occur(piece) for piece in tokenizer.tokenize(text))
+
+
+def test_vocabulary_in_utf16(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("[UNK]\n[CLS]\n[SEP]\n", encoding="utf-16")
+    with pytest.raises(DataError) as error:
+        FullTokenizer(str(path))
+    assert str(error.value) == (
+        f"The vocabulary {path} is not UTF-8 text: it looks like UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 "
+        "-t UTF-8)."
+    )
+
+
 def test_vocabulary_without_padding_piece_is_fine(tmp_path):
     tokenizer = FullTokenizer(write_vocab(tmp_path, "[CLS]\n[UNK]\n[SEP]\na\n##b\n"))
     assert tokenizer.tokenize("AB c") == ["a", "##b", "[UNK]"]
