@@ -21,7 +21,7 @@ def test_an_empty_seed_is_no_trouble():
 
 
 def test_a_reader_that_raises_something_else_fails():
-    with pytest.raises(AssertionError, match="mutation .* with seed 0 raises .*Error"):
+    with pytest.raises(AssertionError, match=r"mutation .* with seed 0 raises .*Error"):
         check_reader(json.loads, [b"[1]"], seconds=5)
 
 
