@@ -3,7 +3,8 @@
     BertSquadError
     ├── ConfigError        a flag or a configuration value is wrong       (also a ValueError)
     ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
-    ├── CheckpointError    a checkpoint is missing, damaged or of another shape
+    ├── CheckpointError    a checkpoint is missing, of another shape or of another program
+    │   └── DamagedCheckpointError  its files are torn or changed: an older one may be whole
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
     ├── PathError          a path cannot be reached                       (also an OSError)
     ├── OutputError        an output file cannot be written               (also an OSError)
@@ -29,6 +30,19 @@ class DataError(BertSquadError, ValueError):
 
 class CheckpointError(BertSquadError):
     """A checkpoint is missing, damaged, or does not fit the model."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """The files of a checkpoint are cut short or changed; another checkpoint may be whole.
+
+    Args:
+      message: as of every error.
+      reason: what is wrong, for a line that names the checkpoint already.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 class TrainingError(BertSquadError):

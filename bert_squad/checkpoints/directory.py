@@ -49,7 +49,7 @@ def incomplete(prefix: str) -> str | None:
     try:
         reader = Tf1Reader(prefix)
     except CheckpointError as error:
-        return str(error)
+        return getattr(error, "reason", str(error))
     expected = sum(int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items())
     found = sum(tf.io.gfile.stat(path).length for path in tf.io.gfile.glob(f"{prefix}.data-*-of-*"))
     if found < expected:

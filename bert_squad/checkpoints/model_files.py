@@ -44,7 +44,7 @@ def huggingface_files(path: str) -> ModelFiles:
       CheckpointError: when the tokenizer's settings cannot be read.
     """
     directory = os.path.dirname(path) if path.endswith(".safetensors") else path
-    if not files.exists(files.join(directory, CONFIG_FILE)):
+    if not files.is_file(files.join(directory, CONFIG_FILE)):
         return ModelFiles()
     return files_in(directory)
 
@@ -59,7 +59,7 @@ def files_in(directory: str) -> ModelFiles:
 
     def find(*names: str) -> str | None:
         paths = (files.join(directory, name) for name in names)
-        return next((path for path in paths if files.exists(path)), None)
+        return next((path for path in paths if files.is_file(path)), None)
 
     return ModelFiles(
         bert_config_file=find(BERT_CONFIG_FILE, CONFIG_FILE),
@@ -70,7 +70,7 @@ def files_in(directory: str) -> ModelFiles:
 
 def _declared_lower_case(directory: str) -> bool | None:
     settings = files.join(directory, TOKENIZER_CONFIG_FILE)
-    declared = read_object(settings).get("do_lower_case") if files.exists(settings) else None
+    declared = read_object(settings).get("do_lower_case") if files.is_file(settings) else None
     return declared if isinstance(declared, bool) else None
 
 
@@ -81,7 +81,7 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
       CheckpointError: when the file holds another kind of tokenizer than BERT's.
     """
     path = files.join(directory, TOKENIZER_FILE)
-    if not files.exists(path):
+    if not files.is_file(path):
         return None
     model = read_object(path).get("model")
     model = model if isinstance(model, dict) else {}
