@@ -4,35 +4,10 @@ import random
 
 import pytest
 import tensorflow as tf
+from checkpoints.tables import block_of, masked_crc, table_of
 from golden_files import golden
 
-from bert_squad.checkpoints.index_table import CompressedTableError, Damage, crc32c, read_table
-
-
-def seal(block: bytes, compression: int = 0) -> bytes:
-    checksum = crc32c(block + bytes([compression]))
-    masked = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    return block + bytes([compression]) + masked.to_bytes(4, "little")
-
-
-def block_of(*pairs: tuple[bytes, bytes], restarts: tuple[int, ...] = (0,)) -> bytes:
-    content = b"".join(bytes([0, len(key), len(value)]) + key + value for key, value in pairs)
-    return content + b"".join(place.to_bytes(4, "little") for place in (*restarts, len(restarts)))
-
-
-def table_of(*blocks: bytes, last_keys: tuple[bytes, ...], compression: int = 0) -> bytes:
-    """Make a table of blocks, each shorter than 128 bytes."""
-    content, handles = b"", []
-    for block in blocks:
-        handles.append(bytes([len(content), len(block)]))
-        content += seal(block, compression)
-    index = block_of(*zip(last_keys, handles, strict=True))
-    footer = bytes([0, 0]) + varint(len(content)) + varint(len(index))
-    return content + seal(index) + footer.ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
-
-
-def varint(value: int) -> bytes:
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+from bert_squad.checkpoints.index_table import CompressedTableError, Damage, read_table
 
 
 def test_crc_is_that_of_tensorflow(tmp_path):
@@ -40,8 +15,7 @@ def test_crc_is_that_of_tensorflow(tmp_path):
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(b"some bytes")
     stored = int.from_bytes((tmp_path / "records").read_bytes()[-4:], "little")
-    checksum = crc32c(b"some bytes")
-    assert ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF == stored
+    assert masked_crc(b"some bytes") == stored
 
 
 def test_a_table_of_the_legacy_program():
