@@ -172,6 +172,8 @@ def _open(path: str) -> Any:
 def _guarded(path: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
+    except MemoryError:
+        raise CheckpointError(f"There is not enough memory for the weights in {path}.") from None
     # The library reports damage by its own error and, depending on where it is, by several built-in ones.
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
