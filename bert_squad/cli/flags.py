@@ -238,7 +238,7 @@ def _warn_of_capitals(values: dict[str, Any], do_lower_case_is_given: bool) -> N
 def _how_to_get_a_vocabulary(values: dict[str, Any]) -> str:
     """Transformers 5 writes only a `tokenizer.json`; say how to get a `vocab.txt` out of it."""
     directory = values["init_checkpoint"]
-    if values["vocab_file"] or not directory or not files.exists(files.join(directory, TOKENIZER_FILE)):
+    if values["vocab_file"] or not directory or not files.is_file(files.join(directory, TOKENIZER_FILE)):
         return ""
     return (
         f" ({directory} has its vocabulary in {TOKENIZER_FILE} only: `bert-squad checkpoint convert {directory} "
