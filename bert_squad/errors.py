@@ -3,8 +3,8 @@
     BertSquadError
     ├── ConfigError        a flag or a configuration value is wrong       (also a ValueError)
     ├── DataError          a data set, vocabulary or record file is wrong (also a ValueError)
-    ├── CheckpointError    a checkpoint is missing, damaged or of another shape
-    │   └── DamagedCheckpointError  its files are cut short or hold wrong bytes
+    ├── CheckpointError    a checkpoint is missing, of another shape or of another program
+    │   └── DamagedCheckpointError  its files are torn or changed: an older one may be whole
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
     ├── OutOfMemoryError   what was asked for does not fit in memory      (also a MemoryError)
     ├── PathError          a path cannot be reached                       (also an OSError)
@@ -35,7 +35,16 @@ class CheckpointError(BertSquadError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """The files of a checkpoint are cut short or hold other bytes than were written."""
+    """The files of a checkpoint are cut short or changed; another checkpoint may be whole.
+
+    Args:
+      message: as of every error.
+      reason: what is wrong, for a line that names the checkpoint already.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 class TrainingError(BertSquadError):

@@ -126,6 +126,21 @@ def read_start(path: str, size: int) -> bytes:
         return reader.read(size)
 
 
+def read_piece(path: str, offset: int, size: int) -> bytes:
+    """Read at most `size` bytes of a file from `offset` on.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if is_remote(path):
+        with reached(path), gfile().GFile(path, "rb") as reader:
+            reader.seek(offset)
+            return reader.read(size)
+    with open(path, "rb") as reader:
+        reader.seek(offset)
+        return reader.read(size)
+
+
 def make_directory(path: str, flag: str = "--output_dir") -> None:
     """Create a directory and its parents, and make sure that files can be written there.
 
@@ -233,7 +248,7 @@ def without_pattern(path: str, owner: object) -> str:
     """Return a path to the same local files that TensorFlow does not take for a pattern.
 
     Args:
-      path: a directory, or the prefix of files (`path.index` and so on).
+      path: a directory, a file, or the prefix of files (`path.index` and so on).
       owner: the links that are made for it are deleted when this object is no more.
 
     Returns:
@@ -248,12 +263,12 @@ def without_pattern(path: str, owner: object) -> str:
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     whole = os.path.abspath(path)
     link = os.path.join(folder, "linked")
-    if os.path.isdir(whole):
+    if os.path.isdir(whole) and not os.path.exists(f"{whole}.index"):
         os.symlink(whole, link)
         return link
     parent, prefix = os.path.split(whole)
     for name in names_in(parent):
-        if name.startswith(f"{prefix}."):
+        if name == prefix or name.startswith(f"{prefix}."):
             os.symlink(os.path.join(parent, name), link + name.removeprefix(prefix))
     return link
 

@@ -8,9 +8,14 @@ from absl import logging
 
 from bert_squad import files
 from bert_squad.checkpoints.huggingface import read_object
-from bert_squad.checkpoints.model_files import files_beside, looks_lower_cased, vocabulary_of_tokenizer
+from bert_squad.checkpoints.model_files import (
+    files_beside,
+    looks_lower_cased,
+    vocabulary_of_tokenizer,
+    what_differs,
+)
 from bert_squad.config import BertConfig
-from bert_squad.errors import DataError
+from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import load_vocab
 
 
@@ -66,7 +71,9 @@ def gather_companions(
                 f"The vocabulary of {source} has {len(pieces)} pieces, but {config_file} says vocab_size "
                 f"{bert_config.vocab_size}; name the vocabulary that came with the model with --vocab_file."
             )
-        do_lower_case = beside.do_lower_case if do_lower_case is None else do_lower_case
+        if beside.tokenizer.differences and not vocab_file:
+            raise ConfigError(what_differs(beside.tokenizer, source))
+        do_lower_case = beside.tokenizer.do_lower_case if do_lower_case is None else do_lower_case
         if do_lower_case is None:
             do_lower_case = looks_lower_cased(pieces)
             logging.info(

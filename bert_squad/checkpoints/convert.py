@@ -15,11 +15,12 @@ from bert_squad.checkpoints.huggingface_export import check_writable_target, wri
 from bert_squad.checkpoints.loading import (
     GELU_NOTE,
     as_float32,
-    check_architecture,
+    check_heads,
+    check_layers,
     has_exact_gelu,
     is_ignored,
 )
-from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint, step_of_reader
+from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
 from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader, check_shape
 from bert_squad.checkpoints.tf1_export import tf1_target, write_tf1_files
 from bert_squad.config import BertConfig
@@ -125,7 +126,8 @@ def _check_encoder(reader: CheckpointReader, bert_config: BertConfig | None, sou
         )
     if bert_config is None:
         return
-    check_architecture(reader, bert_config, source)
+    check_heads(reader, bert_config, source)
+    check_layers(reader, bert_config, source)
     for name in reader:
         variable = names.from_legacy(name)
         if variable:
@@ -139,7 +141,7 @@ def _bert_weights(reader: CheckpointReader, source: str) -> dict[str, np.ndarray
 def _write_tf1(
     reader: CheckpointReader, source: str, target: str, companions: Companions
 ) -> tuple[list[str], str]:
-    step = step_of_reader(reader) or 0
+    step = reader.step or 0
     place = tf1_target(target, step, companions.config_json, companions.vocabulary)
     if isinstance(reader, Tf1Reader):
         tensors = {name: reader[name] for name in reader}
@@ -164,7 +166,7 @@ def _write_huggingface(
             "A Hugging Face model needs its vocabulary, and there is no vocab.txt beside the checkpoint: name it "
             "with --vocab_file."
         )
-    step = step_of_reader(reader)
+    step = reader.step
     weights = _bert_weights(reader, source)
     write_huggingface_directory(
         target, weights, companions.bert_config, companions.vocabulary, companions.do_lower_case, step

@@ -118,7 +118,7 @@ def incomplete(prefix: str) -> str | None:
     try:
         reader = Tf1Reader(prefix)
     except CheckpointError as error:
-        return str(error)
+        return getattr(error, "reason", str(error))
     expected = sum(int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items())
     parts = _parts(prefix)
     found = sum(files.size_of(path) for path in parts if ".data-" in os.path.basename(path))

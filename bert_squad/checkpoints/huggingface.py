@@ -113,7 +113,7 @@ class HuggingFaceReader(Mapping[str, np.ndarray]):
 def find_weights(path: str) -> str | None:
     """Return the weights that a Hugging Face directory holds, one file or the index of several, or None."""
     candidates = (files.join(path, name) for name in (WEIGHTS_FILE, INDEX_FILE))
-    return next((candidate for candidate in candidates if files.exists(candidate)), None)
+    return next((candidate for candidate in candidates if files.is_file(candidate)), None)
 
 
 def read_object(path: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def read_object(path: str) -> dict[str, Any]:
 
 def _declared_config(config_file: str) -> dict[str, Any]:
     """Read the model's own configuration; empty when there is none, or one of another program."""
-    values = read_object(config_file) if files.exists(config_file) else {}
+    values = read_object(config_file) if files.is_file(config_file) else {}
     if "model_type" not in values:
         return {}
     try:
@@ -172,6 +172,8 @@ def _open(path: str) -> Any:
 def _guarded(path: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
+    except MemoryError:
+        raise CheckpointError(f"There is not enough memory for the weights in {path}.") from None
     # The library reports damage by its own error and, depending on where it is, by several built-in ones.
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(

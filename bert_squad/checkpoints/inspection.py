@@ -3,7 +3,7 @@
 import dataclasses
 
 from bert_squad.checkpoints import names
-from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint, step_of_reader
+from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
 from bert_squad.checkpoints.tf1 import SLOT_NAMES, Tf1Reader
 
 
@@ -77,7 +77,7 @@ def inspect_checkpoint(path: str) -> Inspection:
     return Inspection(
         path=path,
         kind=reader.kind,
-        step=step_of_reader(reader),
+        step=reader.step,
         sizes=encoder_sizes(reader.shapes),
         variables=tuple(variables),
         slots=sum(_is_slot(variable.name) for variable in variables),

@@ -81,36 +81,62 @@ def load_checkpoint(model, path: str) -> LoadSummary:
       The summary.
 
     Raises:
-      CheckpointError: when there is no readable checkpoint, it has another number of layers or heads, a shape
+      CheckpointError: when there is no readable checkpoint, it has another number of heads, a shape
         differs (both are named), or no variable of the encoder matches. The model is unchanged then.
 
     Source: `modeling.get_assignment_map_from_checkpoint`. Differs: the legacy trains on from random weights when
-    nothing matches, and leaves out layers when their numbers differ.
+    nothing matches.
     """
     reader = open_checkpoint(path)
-    check_architecture(reader, model.bert_config, path)
+    check_heads(reader, model.bert_config, path)
+    _warn_of_layers(layer_count(reader), model.bert_config.num_hidden_layers, path)
     if has_exact_gelu(reader) and str(model.bert_config.hidden_act).lower() == "gelu":
         logging.info("%s: %s", path, GELU_NOTE)
     return assign(reader, tf1_variables(model), path)
 
 
-def check_architecture(reader: CheckpointReader, bert_config: BertConfig, path: str) -> None:
-    """Refuse a checkpoint with another number of layers or attention heads: no shape would show that.
+def check_heads(reader: CheckpointReader, bert_config: BertConfig, path: str) -> None:
+    """Refuse a checkpoint with another number of attention heads: no shape would show that.
 
     Raises:
       CheckpointError: naming both numbers.
     """
-    layers, heads = layer_count(reader), getattr(reader, "num_attention_heads", None)
-    for what, key, found in (
-        ("layers", "num_hidden_layers", layers or None),
-        ("attention heads", "num_attention_heads", heads),
-    ):
-        wanted = getattr(bert_config, key)
-        if found is not None and found != wanted:
-            raise CheckpointError(
-                f"{path} has {found} {what} but the model has {wanted} (`{key}`); use the bert_config.json that "
-                "belongs to the checkpoint."
-            )
+    _check_same(
+        path,
+        "attention heads",
+        "num_attention_heads",
+        getattr(reader, "num_attention_heads", None),
+        bert_config,
+    )
+
+
+def check_layers(reader: CheckpointReader, bert_config: BertConfig, path: str) -> None:
+    """Refuse a checkpoint with another number of layers; errors as above."""
+    _check_same(path, "layers", "num_hidden_layers", layer_count(reader) or None, bert_config)
+
+
+def _check_same(path: str, what: str, key: str, found: int | None, bert_config: BertConfig) -> None:
+    wanted = getattr(bert_config, key)
+    if found is not None and found != wanted:
+        raise CheckpointError(
+            f"{path} has {found} {what} but the model has {wanted} (`{key}`); use the bert_config.json that belongs to "
+            "the checkpoint."
+        )
+
+
+def _warn_of_layers(found: int, wanted: int, path: str) -> None:
+    """Say which layers are left out or stay random. LEGACY: what has the same name is loaded, and no more is said."""
+    if not found or found == wanted:
+        return
+    first, last = min(found, wanted), max(found, wanted) - 1
+    layers = f"layer {first}" if first == last else f"layers {first} to {last}"
+    logging.warning(
+        "%s has %d layers but the model has %d (`num_hidden_layers`): loaded %s.",
+        path,
+        found,
+        wanted,
+        f"with random weights in {layers} of the model" if found < wanted else f"without its {layers}",
+    )
 
 
 def has_exact_gelu(reader: CheckpointReader) -> bool:

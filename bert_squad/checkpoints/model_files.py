@@ -11,12 +11,17 @@ from collections.abc import Iterable
 
 from bert_squad import files
 from bert_squad.checkpoints.huggingface import CONFIG_FILE, read_object
+from bert_squad.checkpoints.tokenizer_settings import (
+    NOTHING_SAID,
+    TOKENIZER_FILE,
+    TokenizerSettings,
+    read_tokenizer_settings,
+)
 from bert_squad.errors import CheckpointError
 
 BERT_CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-TOKENIZER_FILE = "tokenizer.json"
+_SHARE_OF_CAPITALS = 0.01  # of the pieces; uncased vocabularies have none, or a few Roman numerals (U+2160)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +31,12 @@ class ModelFiles:
     Args:
       bert_config_file: a `bert_config.json` or a Hugging Face `config.json`.
       vocab_file: a `vocab.txt`.
-      do_lower_case: what the tokenizer's settings say.
+      tokenizer: what its settings say.
     """
 
     bert_config_file: str | None = None
     vocab_file: str | None = None
-    do_lower_case: bool | None = None
+    tokenizer: TokenizerSettings = NOTHING_SAID
 
 
 def huggingface_files(path: str) -> ModelFiles:
@@ -44,7 +49,7 @@ def huggingface_files(path: str) -> ModelFiles:
       CheckpointError: when the tokenizer's settings cannot be read.
     """
     directory = os.path.dirname(path) if path.endswith(".safetensors") else path
-    if not files.exists(files.join(directory, CONFIG_FILE)):
+    if not files.is_file(files.join(directory, CONFIG_FILE)):
         return ModelFiles()
     return files_in(directory)
 
@@ -59,19 +64,21 @@ def files_in(directory: str) -> ModelFiles:
 
     def find(*names: str) -> str | None:
         paths = (files.join(directory, name) for name in names)
-        return next((path for path in paths if files.exists(path)), None)
+        return next((path for path in paths if files.is_file(path)), None)
 
     return ModelFiles(
         bert_config_file=find(BERT_CONFIG_FILE, CONFIG_FILE),
         vocab_file=find(VOCAB_FILE),
-        do_lower_case=_declared_lower_case(directory),
+        tokenizer=read_tokenizer_settings(directory),
     )
 
 
-def _declared_lower_case(directory: str) -> bool | None:
-    settings = files.join(directory, TOKENIZER_CONFIG_FILE)
-    declared = read_object(settings).get("do_lower_case") if files.exists(settings) else None
-    return declared if isinstance(declared, bool) else None
+def what_differs(tokenizer: TokenizerSettings, path: str) -> str:
+    """Say what the tokenizer of a model wants that is not done here, and what to do; it has differences."""
+    return (
+        f"The tokenizer of {path} is not the one that is used here: {', '.join(tokenizer.differences)}. To cut text as "
+        "BERT's own tokenizer does all the same, name the vocabulary with --vocab_file."
+    )
 
 
 def vocabulary_of_tokenizer(directory: str) -> bytes | None:
@@ -81,7 +88,7 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
       CheckpointError: when the file holds another kind of tokenizer than BERT's.
     """
     path = files.join(directory, TOKENIZER_FILE)
-    if not files.exists(path):
+    if not files.is_file(path):
         return None
     model = read_object(path).get("model")
     model = model if isinstance(model, dict) else {}
@@ -95,9 +102,10 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
 
 
 def looks_lower_cased(pieces: Iterable[str]) -> bool:
-    """Guess from its pieces whether a vocabulary is of an uncased model: none but special ones have capitals.
+    """Guess from its pieces whether a vocabulary is of an uncased model: hardly one but special ones has capitals.
 
     >>> looks_lower_cased(["[CLS]", "the", "##s"]), looks_lower_cased(["[CLS]", "The"])
     (True, False)
     """
-    return not any(piece != piece.lower() and not piece.startswith("[") for piece in pieces)
+    capitals = [piece != piece.lower() and not piece.startswith("[") for piece in pieces]
+    return sum(capitals) <= _SHARE_OF_CAPITALS * len(capitals)

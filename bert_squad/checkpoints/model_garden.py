@@ -17,7 +17,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1 import Tf1Reader, step_in
 from bert_squad.errors import CheckpointError
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -89,7 +89,7 @@ class ModelGardenReader(Mapping[str, np.ndarray]):
 
     def _graph(self) -> TrackableObjectGraph:
         try:
-            return TrackableObjectGraph.FromString(self._read(OBJECT_GRAPH))
+            return TrackableObjectGraph.FromString(self._tensors[OBJECT_GRAPH])
         except (DecodeError, TypeError) as error:
             raise CheckpointError(f"The object graph of {self.path} is damaged ({error}).") from None
 
@@ -100,14 +100,6 @@ class ModelGardenReader(Mapping[str, np.ndarray]):
             raise CheckpointError(f"The checkpoint {self.path} is damaged: it lacks {missing[0]}.")
         taken = set(keys.values())
         self.names = {**keys, **{name: key for name, key in self.names.items() if key not in taken}}
-
-    def _read(self, key: str):
-        try:
-            return self._tensors[key]
-        except IndexError as error:  # TensorFlow's way to say that the data file ends too early
-            raise CheckpointError(
-                f"The checkpoint {self.path} is damaged: {key} is cut short ({error})."
-            ) from None
 
     def _legacy_shape(self, name: str) -> tuple[int, ...]:
         shape = self._tensors.shapes[self.names[name]]
@@ -122,17 +114,16 @@ class ModelGardenReader(Mapping[str, np.ndarray]):
     @property
     def step(self) -> int | None:
         """The number of training steps done, under one of the usual keys, or None."""
-        key = next(
-            (f"{name}{_KEY_END}" for name in _STEP_KEYS if f"{name}{_KEY_END}" in self._tensors.shapes), None
-        )
-        return int(self._read(key)) if key and self._tensors.shapes[key] == () else None
+        keys = (f"{name}{_KEY_END}" for name in _STEP_KEYS)
+        key = next((key for key in keys if key in self._tensors), None)
+        return step_in(self._tensors, key) if key else None
 
     def own_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape in the checkpoint itself."""
         return self._tensors.shapes[self.names[name]]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        value = self._read(self.names[name])
+        value = np.asarray(self._tensors[self.names[name]])  # TensorFlow gives a lone string as bytes
         return value.T if name == "cls/squad/output_weights" else value.reshape(self.shapes[name])
 
     def __contains__(self, name: object) -> bool:

@@ -1,6 +1,7 @@
 """Find out by looking what kind of checkpoint lies at a path, and open it.
 
 a prefix, or a directory with a `checkpoint` file or a single prefix    TF1 or TF2 object-based
+a file that ends like a table of TensorFlow                             TF1 in one file, from before 1.0 (V1)
 a directory with model.safetensors (or its index), or such a file       Hugging Face
 a pickle file of PyTorch                                                refused: it can run any code
 """
@@ -11,14 +12,16 @@ import re
 import tensorflow as tf
 
 from bert_squad import files
-from bert_squad.checkpoints.directory import STATE_FILE, incomplete, latest_checkpoint
+from bert_squad.checkpoints.bundle import is_v1_file
+from bert_squad.checkpoints.directory import STATE_FILE, latest_checkpoint
 from bert_squad.checkpoints.huggingface import INDEX_FILE, WEIGHTS_FILE, HuggingFaceReader, find_weights
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
-from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader
-from bert_squad.errors import CheckpointError
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.errors import CheckpointError, PathError
 
 CheckpointReader = Tf1Reader | HuggingFaceReader | ModelGardenReader
-"""A mapping from legacy names to arrays, with `kind` and `shapes`."""
+"""A mapping from legacy names to arrays, with `kind`, `shapes` and `step`: None when it does not say how many training
+steps were done."""
 
 _PART_OF_TENSORFLOW = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _PICKLE_NAMES = re.compile(r"\.(bin|pt|pth|pkl)$")
@@ -29,7 +32,8 @@ def open_checkpoint(path: str) -> CheckpointReader:
     """Open a checkpoint of any supported kind as a mapping from legacy names to arrays.
 
     Args:
-      path: a TF1 or TF2 prefix (also with the end of one of its files), a directory, or a `.safetensors` file.
+      path: a TF1 or TF2 prefix (also with the end of one of its files), a TF1 checkpoint in one file, a directory, or
+        a `.safetensors` file.
 
     Raises:
       CheckpointError: when there is none, it is not complete, or its kind is not supported; it says why.
@@ -45,28 +49,21 @@ def open_checkpoint(path: str) -> CheckpointReader:
         elif files.exists(path) and _is_safetensors(path):
             return HuggingFaceReader(path)
         raise CheckpointError(_why_not(path))
-    except (OSError, tf.errors.OpError, IndexError) as error:
-        # The IndexError is TensorFlow's answer to an index file that points past the end of something.
-        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
-        raise CheckpointError(f"Cannot read {path} ({reason}).") from None
-
-
-def step_of_reader(reader: CheckpointReader) -> int | None:
-    """Return the number of training steps that a checkpoint says were done; None when it says nothing."""
-    if not isinstance(reader, Tf1Reader):
-        return reader.step
-    return int(reader[GLOBAL_STEP]) if reader.shapes.get(GLOBAL_STEP) == () else None
+    except PathError as error:
+        raise CheckpointError(str(error)) from None
+    except (OSError, tf.errors.OpError) as error:
+        raise CheckpointError(f"Cannot read {path} ({files.reason_of(error)}).") from None
 
 
 def _tensorflow_prefix(path: str) -> str | None:
-    if files.exists(f"{path}.index"):
+    for prefix in (path, _PART_OF_TENSORFLOW.sub("", path)):
+        if files.is_file(f"{prefix}.index"):
+            return prefix
+    if is_v1_file(path):
         return path
-    prefix = _PART_OF_TENSORFLOW.sub("", path)
-    if prefix != path and files.exists(f"{prefix}.index"):
-        return prefix
     if not files.is_directory(path):
         return None
-    if files.exists(files.join(path, STATE_FILE)):
+    if files.is_file(files.join(path, STATE_FILE)):
         latest = latest_checkpoint(path)
         if latest is None:
             raise CheckpointError(
@@ -83,33 +80,24 @@ def _tensorflow_prefix(path: str) -> str | None:
 
 
 def _prefixes_in(directory: str) -> list[str]:
-    return [
-        path.removesuffix(".index") for path in sorted(tf.io.gfile.glob(files.join(directory, "*.index")))
-    ]
+    paths = (files.join(directory, name) for name in files.names_in(directory) if name.endswith(".index"))
+    return [path.removesuffix(".index") for path in paths if files.is_file(path)]
 
 
 def _open_tensorflow(prefix: str) -> Tf1Reader | ModelGardenReader:
     reader = Tf1Reader(prefix)
-    problem = incomplete(prefix)
-    if problem:
-        raise CheckpointError(f"The checkpoint {prefix} is not complete: {problem}.")
     return ModelGardenReader(prefix) if OBJECT_GRAPH in reader.shapes else reader
 
 
 def _is_safetensors(path: str) -> bool:
     """Look at the name and at the start: the length of a JSON header, then the header."""
-    return path.endswith((".safetensors", INDEX_FILE)) or _start(path)[8:9] == b"{"
-
-
-def _start(path: str) -> bytes:
-    with tf.io.gfile.GFile(path, "rb") as reader:
-        return reader.read(16)
+    return path.endswith((".safetensors", INDEX_FILE)) or files.read_start(path, 9)[8:] == b"{"
 
 
 def _why_not(path: str) -> str:
     """Say why there is nothing to open, for each mistake that one can make."""
     if files.is_directory(path):
-        names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(path))
+        names = files.names_in(path)
         pickles = [name for name in names if _PICKLE_NAMES.search(name)]
         if pickles:
             return _about_pickle(files.join(path, pickles[0]))
@@ -121,21 +109,21 @@ def _why_not(path: str) -> str:
             f"{WEIGHTS_FILE}."
         )
     if not files.exists(path):
-        near = sorted(
-            {_PART_OF_TENSORFLOW.sub("", name) for name in tf.io.gfile.glob(f"{_escaped(path)}*.index")}
+        directory = os.path.dirname(path)
+        near = _prefixes_in(directory or ".") if files.is_directory(directory or ".") else []
+        near = [prefix for prefix in near if os.path.basename(prefix).startswith(os.path.basename(path))]
+        advice = (
+            f"did you mean {files.join(directory, os.path.basename(near[-1]))}?"
+            if near
+            else "check --init_checkpoint."
         )
-        advice = f"did you mean {near[-1]}?" if near else "check --init_checkpoint."
         return f"There is no checkpoint at {path} ({path}.index does not exist); {advice}"
-    start = _start(path)
+    start = files.read_start(path, 16)
     if start.startswith((_ZIP, _PICKLE)) or _PICKLE_NAMES.search(path):
         return _about_pickle(path)
     if start.startswith(_HDF5):
         return _about_keras(path)
     return f"{path} is not a checkpoint: neither a TensorFlow prefix ({path}.index does not exist) nor safetensors."
-
-
-def _escaped(path: str) -> str:
-    return re.sub(r"([*?\[\]\\])", r"\\\1", path)
 
 
 def _about_pickle(path: str) -> str:

@@ -5,18 +5,25 @@ A checkpoint is a prefix, such as `output/model.ckpt-1000`, with an `.index` fil
 """
 
 import dataclasses
+import math
+import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from bert_squad.errors import CheckpointError
+from bert_squad import files
+from bert_squad.checkpoints.apart import try_apart
+from bert_squad.checkpoints.bundle import is_v1_file, read_bundle
+from bert_squad.errors import CheckpointError, DamagedCheckpointError
 
 GLOBAL_STEP = "global_step"
 SLOT_NAMES = ("adam_m", "adam_v")
 # What TensorFlow's reader raises when an index or a data file is missing, damaged or cut short.
-READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+READ_ERRORS = (tf.errors.OpError, OSError, ValueError, TypeError, RuntimeError, IndexError)
+_FILE_ENDS = re.compile(r"(|\.index|\.meta|\.data-\d{5}-of-\d{5})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,41 +98,79 @@ def _layer_norm(prefix: str, layer) -> Iterator[NamedVariable]:
     yield NamedVariable(f"{prefix}/gamma", layer.gamma)
 
 
+def checkpoint_files(prefix: str) -> list[str]:
+    """Return the paths of the files of one checkpoint, sorted, and of no other: index, data, graph, or the V1 file.
+
+    Raises:
+      OSError: when the directory cannot be read.
+    """
+    directory, name = os.path.split(prefix)
+    return [
+        files.join(directory, other)
+        for other in files.names_in(directory or ".")
+        if other.startswith(name) and _FILE_ENDS.fullmatch(other[len(name) :])
+        if other != name or is_v1_file(prefix)
+    ]
+
+
 class Tf1Reader(Mapping[str, np.ndarray]):
     """Read a TF1 checkpoint as a mapping from names to arrays; shapes are known without reading data.
 
     Args:
-      prefix: path without `.index`.
+      prefix: path without `.index`, or the path of a checkpoint in the one file that TensorFlow before 1.0 wrote (V1).
 
     Raises:
-      CheckpointError: when the files are missing or damaged; here or when an array is read.
+      CheckpointError: when the files are missing or not to be read; here or when an array is read.
+      DamagedCheckpointError: when they are damaged; likewise.
     """
 
     kind = "TF1 checkpoint"
 
     def __init__(self, prefix: str):
         self.prefix = prefix
+        bundle = None if is_v1_file(prefix) else read_bundle(prefix)
         try:
-            self._reader = tf.train.load_checkpoint(prefix)
-            self.shapes = {
-                name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
-            }
-            self.dtypes = self._reader.get_variable_to_dtype_map()
+            readable = os.fsencode(files.without_pattern(prefix, owner=self))
+            if bundle is None or not bundle.vouched:
+                try_apart(prefix, readable)
+            self._reader = tf.compat.v1.train.NewCheckpointReader(readable)
+            shapes, dtypes = (
+                (bundle.shapes, bundle.dtypes)
+                if bundle
+                else (self._reader.get_variable_to_shape_map(), self._reader.get_variable_to_dtype_map())
+            )
         except READ_ERRORS as error:
             raise CheckpointError(
                 f"Cannot read the checkpoint {prefix} ({_first_line(error)}); name a prefix that has .index and "
                 ".data files, or a directory with a `checkpoint` file."
             ) from None
+        self.shapes = {name: tuple(shapes[name]) for name in sorted(shapes)}
+        self.dtypes = {name: dtypes[name] for name in self.shapes}
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.shapes:
             raise KeyError(name)
         try:
             return self._reader.get_tensor(name)
-        except READ_ERRORS as error:
+        except MemoryError:
             raise CheckpointError(
-                f"The checkpoint {self.prefix} is damaged: {name} cannot be read ({_first_line(error)})."
+                f"There is not enough memory for {name} {list(self.shapes[name])} of the checkpoint {self.prefix}."
             ) from None
+        except READ_ERRORS as error:
+            reason = _first_line(error)
+            if "not supported" in reason:  # a partitioned variable in a checkpoint of one file, for one
+                raise CheckpointError(
+                    f"{name} in the checkpoint {self.prefix} cannot be read ({reason})."
+                ) from None
+            raise DamagedCheckpointError(
+                f"The checkpoint {self.prefix} is damaged: {name} cannot be read ({reason}).",
+                f"{name} cannot be read ({reason})",
+            ) from None
+
+    @property
+    def step(self) -> int | None:
+        """The number of training steps done, or None when it does not say."""
+        return step_in(self, GLOBAL_STEP)
 
     def __contains__(self, name: object) -> bool:
         return name in self.shapes  # without reading the array, as Mapping would
@@ -135,6 +180,13 @@ class Tf1Reader(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.shapes)
+
+
+def step_in(reader: Tf1Reader, name: str) -> int | None:
+    """Return a counter of steps: a single whole number of any type and shape; None when it is something else."""
+    if name not in reader or not reader.dtypes[name].is_integer or math.prod(reader.shapes[name]) != 1:
+        return None
+    return int(reader[name].item())
 
 
 def check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...], path: str) -> None:

@@ -60,7 +60,7 @@ def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: by
     for name, content in list(contents.items()):
         path = files.join(os.path.dirname(prefix), name)
         if files.exists(path):
-            if _means_the_same(name, files.read_bytes(path), content):
+            if files.is_file(path) and _means_the_same(name, files.read_bytes(path), content):
                 del contents[name]
             else:
                 present.append(path)

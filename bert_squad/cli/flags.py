@@ -3,6 +3,7 @@
 Nothing here imports TensorFlow: help and wrong flags are answered at once.
 """
 
+import contextlib
 import dataclasses
 import difflib
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from absl import flags, logging
 
 from bert_squad import files
-from bert_squad.checkpoints.model_files import TOKENIZER_FILE, huggingface_files
+from bert_squad.checkpoints.model_files import huggingface_files, looks_lower_cased, what_differs
+from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_FILE
 from bert_squad.config import SquadConfig
-from bert_squad.errors import ConfigError, first_line
+from bert_squad.errors import BertSquadError, ConfigError, first_line
+from bert_squad.text.tokenization import load_vocab
 
 LEGACY_GROUP = "Flags of the legacy run_squad.py"
 NEW_GROUP = "New flags"
@@ -179,6 +182,7 @@ def parse(arguments: list[str], flag_values: flags.FlagValues) -> SquadConfig:
         lines = [f"flag --{name}=None: Flag --{name} must have a value other than None." for name in missing]
         raise ConfigError("\n".join(lines) + _how_to_get_a_vocabulary(values))
     _note_what_has_no_effect(positional, flag_values)
+    _warn_of_capitals(values, flag_values["do_lower_case"].present)
     return SquadConfig(**values)
 
 
@@ -226,23 +230,58 @@ def _check_is_text(value: Any, where: str) -> None:
 
 def _take_from_huggingface_directory(values: dict[str, Any], do_lower_case_is_given: bool) -> None:
     """Fill the flags that were not given with what lies beside the weights of a Hugging Face model."""
+    checkpoint = values["init_checkpoint"]
     absent = [name for name in ("bert_config_file", "vocab_file") if values[name] is None]
-    if not values["init_checkpoint"] or not absent:
+    if not checkpoint or not absent:
         return
-    found = huggingface_files(values["init_checkpoint"])
+    found = huggingface_files(checkpoint)
     for name in absent:
         if getattr(found, name):
             values[name] = getattr(found, name)
             logging.info("--%s is not given: using %s.", name, values[name])
-    if "vocab_file" in absent and found.do_lower_case is not None and not do_lower_case_is_given:
-        values["do_lower_case"] = found.do_lower_case
-        logging.info("--do_lower_case is not given: using %s, as its tokenizer says.", found.do_lower_case)
+    if "vocab_file" not in absent or not found.vocab_file:
+        return
+    if found.tokenizer.differences:
+        raise ConfigError(what_differs(found.tokenizer, checkpoint))
+    lower_case, reason = found.tokenizer.do_lower_case, f"as {found.tokenizer.source} says"
+    if lower_case is None:
+        lower_case, reason = (
+            looks_lower_cased(load_vocab(found.vocab_file)),
+            "as the pieces of its vocabulary look",
+        )
+    if not do_lower_case_is_given:
+        values["do_lower_case"] = lower_case
+        logging.info("--do_lower_case is not given: using %s, %s.", lower_case, reason)
+    elif values["do_lower_case"] != lower_case:
+        logging.warning(
+            "--do_lower_case=%s is given, and goes before what belongs to %s: %s, %s.",
+            values["do_lower_case"],
+            checkpoint,
+            lower_case,
+            reason,
+        )
+
+
+def _warn_of_capitals(values: dict[str, Any], do_lower_case_is_given: bool) -> None:
+    """Warn when the default meets a vocabulary of a cased model. LEGACY: the text is lower-cased all the same."""
+    vocab_file = values["vocab_file"]
+    if do_lower_case_is_given or not values["do_lower_case"]:
+        return
+    if files.is_remote(vocab_file) or not files.is_regular(vocab_file):  # a pipe can be read once
+        return
+    with contextlib.suppress(BertSquadError, OSError):  # whoever needs the vocabulary complains of it
+        if not looks_lower_cased(load_vocab(vocab_file)):
+            logging.warning(
+                "The vocabulary %s has many pieces with capitals, as that of a cased model, but the text is "
+                "lower-cased; --do_lower_case=False keeps its capitals.",
+                vocab_file,
+            )
 
 
 def _how_to_get_a_vocabulary(values: dict[str, Any]) -> str:
     """Transformers 5 writes only a `tokenizer.json`; say how to get a `vocab.txt` out of it."""
     directory = values["init_checkpoint"]
-    if values["vocab_file"] or not directory or not files.exists(files.join(directory, TOKENIZER_FILE)):
+    if values["vocab_file"] or not directory or not files.is_file(files.join(directory, TOKENIZER_FILE)):
         return ""
     return (
         f" ({directory} has its vocabulary in {TOKENIZER_FILE} only: `bert-squad checkpoint convert {directory} "

@@ -134,8 +134,6 @@ def test_integers_are_no_weights(tmp_path):
         ),
         ({"intermediate_size": 8}, r"intermediate/dense/bias has shape \[20\] in .* but \[8\]"),
         ({"vocab_size": 50}, r"word_embeddings has shape \[40, 12\] in .* but \[50, 12\]"),
-        ({"num_hidden_layers": 1}, r"has 2 layers but the model has 1 \(`num_hidden_layers`\)"),
-        ({"num_hidden_layers": 3}, r"has 2 layers but the model has 3 \(`num_hidden_layers`\)"),
     ],
 )
 @pytest.mark.parametrize("kind", ["tf1", "huggingface"])
@@ -244,3 +242,30 @@ def test_a_huggingface_directory_of_another_model(tmp_path):
     (tmp_path / "b" / "config.json").write_text(json.dumps({**config, "model_type": "roberta"}))
     with pytest.raises(CheckpointError, match="describes a model of the type 'roberta'"):
         load_checkpoint(tiny_model(), str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("layers", "said", "random"),
+    [
+        (1, "without its layer 1", ()),
+        (4, "with random weights in layers 2 to 3 of the model", ("layer_2", "layer_3")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tf1", "huggingface"])
+def test_another_number_of_layers_is_loaded_by_name_as_the_legacy_script_does(
+    tmp_path, caplog, layers, said, random, kind
+):
+    path = tmp_path / "model"
+    source = tiny_model()
+    if kind == "tf1":
+        save_tf1_checkpoint(str(path), source)
+    else:
+        write_huggingface(path, huggingface_names(weights(source)))
+    model = tiny_model(seed=1, config=BertConfig(**{**TINY.to_dict(), "num_hidden_layers": layers}))
+    before = weights(model)
+    summary = load_checkpoint(model, str(path))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{path} has 2 layers but the model has {layers} (`num_hidden_layers`): loaded {said}."
+    ]
+    assert_same_weights(model, weights(source) | {name: before[name] for name in summary.missing})
+    assert {name.split("/")[2] for name in summary.missing if "layer_" in name} == set(random)

@@ -14,6 +14,7 @@ from bert_squad.checkpoints.model_files import (
     looks_lower_cased,
     vocabulary_of_tokenizer,
 )
+from bert_squad.checkpoints.tokenizer_settings import TokenizerSettings
 from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, ConfigError, DataError
 from bert_squad.text.tokenization import load_vocab
@@ -29,7 +30,11 @@ def test_a_huggingface_directory(tmp_path):
     write_huggingface(tmp_path, {})
     (tmp_path / "vocab.txt").write_text(TEXT)
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    found = ModelFiles(str(tmp_path / "config.json"), str(tmp_path / "vocab.txt"), do_lower_case=False)
+    found = ModelFiles(
+        str(tmp_path / "config.json"),
+        str(tmp_path / "vocab.txt"),
+        TokenizerSettings(False, "tokenizer_config.json"),
+    )
     assert huggingface_files(str(tmp_path)) == found
     assert huggingface_files(str(tmp_path / "model.safetensors")) == found
     assert files_beside(str(tmp_path / "model.safetensors")) == found
@@ -66,7 +71,7 @@ def test_damaged_settings_are_named(tmp_path):
         with pytest.raises(CheckpointError, match=r"tokenizer_config\.json"):
             huggingface_files(str(tmp_path))
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": "yes"}')
-    assert huggingface_files(str(tmp_path)).do_lower_case is None
+    assert huggingface_files(str(tmp_path)).tokenizer == TokenizerSettings()
 
 
 def test_the_vocabulary_of_a_tokenizer(tmp_path):

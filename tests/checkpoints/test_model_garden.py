@@ -9,7 +9,6 @@ from tiny_models import TINY, assert_same_weights, garden_encoder, model_garden,
 
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
-from bert_squad.checkpoints.recognition import step_of_reader
 from bert_squad.checkpoints.tf1 import write_tensors
 from bert_squad.errors import CheckpointError
 
@@ -98,7 +97,7 @@ def test_a_checkpoint_manager(encoder, tmp_path):
     path = manager.save()
     assert_loads(tmp_path, encoder)  # the directory
     assert_loads(path, encoder)  # the prefix
-    assert step_of_reader(ModelGardenReader(path)) == 11
+    assert ModelGardenReader(path).step == 11
 
 
 def test_weights_of_keras(v1, tmp_path):

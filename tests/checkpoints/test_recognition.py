@@ -12,7 +12,7 @@ from tiny_models import tiny_model, write_huggingface
 
 from bert_squad.checkpoints.huggingface import HuggingFaceReader
 from bert_squad.checkpoints.model_garden import ModelGardenReader
-from bert_squad.checkpoints.recognition import open_checkpoint, step_of_reader
+from bert_squad.checkpoints.recognition import open_checkpoint
 from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint
 from bert_squad.errors import CheckpointError
 
@@ -28,23 +28,23 @@ def saved(tmp_path):
 def test_a_prefix_also_with_the_end_of_a_file(saved, end):
     reader = open_checkpoint(str(saved / f"model.ckpt-5{end}"))
     assert isinstance(reader, Tf1Reader)
-    assert step_of_reader(reader) == 5
+    assert reader.step == 5
 
 
 def test_the_end_of_a_meta_file():
     prefix = str(golden("model/legacy_run/v1/output/model.ckpt-24.meta"))
-    assert step_of_reader(open_checkpoint(prefix)) == 24
+    assert open_checkpoint(prefix).step == 24
 
 
 def test_a_directory_with_a_checkpoint_file(saved):
     save_tf1_checkpoint(str(saved / "model.ckpt-9"), tiny_model(), step=9)
     (saved / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-5"\n')
-    assert step_of_reader(open_checkpoint(str(saved))) == 5
+    assert open_checkpoint(str(saved)).step == 5
 
 
 def test_a_directory_with_one_checkpoint_and_no_file_that_says_so(saved):
     """As the published models are packed."""
-    assert step_of_reader(open_checkpoint(str(saved))) == 5
+    assert open_checkpoint(str(saved)).step == 5
     save_tf1_checkpoint(str(saved / "model.ckpt-9"), tiny_model(), step=9)
     with pytest.raises(
         CheckpointError, match=r"holds several checkpoints .* name one of .*model.ckpt-5, .*model.ckpt-9\."
@@ -53,14 +53,14 @@ def test_a_directory_with_one_checkpoint_and_no_file_that_says_so(saved):
 
 
 def test_a_directory_of_the_legacy_script():
-    assert step_of_reader(open_checkpoint(str(golden("model/legacy_run/v1/output")))) == 24
+    assert open_checkpoint(str(golden("model/legacy_run/v1/output"))).step == 24
 
 
 def test_object_based_checkpoints(tmp_path):
     path = tf.train.Checkpoint(step=tf.Variable(7)).save(str(tmp_path / "ckpt"))
     reader = open_checkpoint(path)
     assert isinstance(reader, ModelGardenReader)
-    assert step_of_reader(reader) == 7
+    assert reader.step == 7
     assert isinstance(open_checkpoint(str(tmp_path)), ModelGardenReader)
 
 
@@ -71,7 +71,7 @@ def test_safetensors_by_name_and_by_content(tmp_path):
     for path in (tmp_path / "model", tmp_path / "model" / "model.safetensors", tmp_path / "weights"):
         reader = open_checkpoint(str(path))
         assert isinstance(reader, HuggingFaceReader)
-        assert step_of_reader(reader) is None
+        assert reader.step is None
 
 
 def test_a_directory_with_both_is_what_its_checkpoint_file_says(saved):

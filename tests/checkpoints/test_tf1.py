@@ -75,5 +75,5 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         Tf1Reader(str(tmp_path / "nowhere"))
     (tmp_path / "model.ckpt.index").write_bytes(b"not an index")
     (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"Cannot read the checkpoint .*model\.ckpt "):
+    with pytest.raises(CheckpointError, match=r"The checkpoint .*model\.ckpt is damaged: its index is cut"):
         Tf1Reader(str(tmp_path / "model.ckpt"))

@@ -151,7 +151,7 @@ def test_its_configuration_and_vocabulary_are_used(huggingface, lines, name):
     assert lines == [
         f"--bert_config_file is not given: using {huggingface}/config.json.",
         f"--vocab_file is not given: using {huggingface}/vocab.txt.",
-        "--do_lower_case is not given: using True, as its tokenizer says.",
+        "--do_lower_case is not given: using True, as tokenizer_config.json says.",
     ]
 
 
