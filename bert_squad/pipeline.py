@@ -18,7 +18,7 @@ from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.answers.prediction_files import write_predictions
-from bert_squad.checkpoints import directory
+from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
@@ -174,8 +174,8 @@ class _Run:
         optimizer = AdamWeightDecay(
             {name: entry.variable for name, entry in tf1_variables(self.model).items() if entry.trained}
         )
-        directory.check_all_named(config.output_dir)
-        if files.is_file(self.path(directory.STATE_FILE)):
+        state_file.check_all_named(config.output_dir)
+        if files.is_file(self.path(state_file.STATE_FILE)):
             allowed = config.allow_changed_run
             check_same_run(config.output_dir, this_run, allow_changed_run=allowed, trains=True)
         first_step, latest = 0, None
@@ -336,7 +336,7 @@ class _Run:
                 )
             self.check_same_run(os.path.dirname(restored[0]))
             return
-        lying = directory.checkpoints_in(config.output_dir)
+        lying = state_file.checkpoints_in(config.output_dir)
         if lying:
             logging.warning(
                 "%s holds %s but no `checkpoint` file that names one of them, so none is used.",

@@ -5,38 +5,37 @@ then does the `checkpoint` file name the new prefix. So a kill at any moment lea
 checkpoint is whole. What has become too old is noted in a file before the `checkpoint` file changes, and deleted after
 it, so that a kill in between leaves nothing for ever.
 
-Names in a `checkpoint` file are looked for in its own directory first, whatever path it gives: directories are copied
-and moved. Nothing is deleted but `model.ckpt-<digits>` files of this very directory.
+Nothing is deleted but `model.ckpt-<digits>` files of this very directory (see `state_file`).
 """
 
 import contextlib
 import json
-import os
-import re
 from collections.abc import Iterator
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
-from google.protobuf import text_format
-from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
 from bert_squad import files, whole_files
+from bert_squad.checkpoints.state_file import (
+    OWN_NAME,
+    PREFIX,
+    last_part,
+    locate,
+    names_nothing,
+    recorded_names,
+    write_state,
+)
 from bert_squad.checkpoints.tf1 import (
-    GLOBAL_STEP,
     SLOT_NAMES,
     Tf1Reader,
     check_shape,
+    checkpoint_files,
     save_tf1_checkpoint,
     tf1_variables,
 )
 from bert_squad.errors import CheckpointError, DamagedCheckpointError, OutputError, TrainingError
 
-STATE_FILE = "checkpoint"
-PREFIX = "model.ckpt"
 DROPPED_FILE = "checkpoint.dropped"
-_OWN_NAME = re.compile(rf"{re.escape(PREFIX)}-(\d+)", re.ASCII)
-_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})", re.ASCII)
 
 
 def latest_checkpoint(directory: str) -> str | None:
@@ -55,12 +54,12 @@ def latest_checkpoint(directory: str) -> str | None:
 
 def _usable(directory: str) -> Iterator[str]:
     """Yield the prefixes of complete checkpoints, the newest first; at least one if there is a `checkpoint` file."""
-    names = _recorded_names(directory)
+    names = recorded_names(directory)
     if names is None:
         return
     problems, found = [], False
     for name in reversed(names):
-        prefix = _locate(directory, name)
+        prefix = locate(directory, name)
         problem = "it is not there" if prefix is None else incomplete(prefix)
         if problem is None:
             assert prefix is not None
@@ -70,75 +69,18 @@ def _usable(directory: str) -> Iterator[str]:
             logging.warning("Passing over the checkpoint %s: %s.", prefix, problem)
         problems.append(f"{name!r} ({problem})")
     if not found:
-        raise _names_nothing(directory, problems)
-
-
-def _names_nothing(directory: str, problems: list[str]) -> CheckpointError:
-    state = files.join(directory, STATE_FILE)
-    named = f"names {', '.join(problems)}" if problems else "names no checkpoint"
-    lying = checkpoints_in(directory)
-    advice = (
-        f'There are {", ".join(lying)}: let it hold the line `model_checkpoint_path: "{lying[-1]}"` to go on from '
-        "there, or choose another --output_dir to begin anew"
-        if lying
-        else "Copy the missing files there, or delete it to begin anew"
-    )
-    return CheckpointError(
-        f"The checkpoint state file {state} {named}, so nothing can be restored. {advice}."
-    )
-
-
-def check_all_named(directory: str) -> None:
-    """Refuse to train where checkpoints lie that no `checkpoint` file speaks of: they would be written over.
-
-    Raises:
-      CheckpointError: naming them.
-    """
-    lying = [] if files.exists(files.join(directory, STATE_FILE)) else checkpoints_in(directory)
-    if lying:
-        raise CheckpointError(
-            f"{directory} holds {', '.join(lying)} but no `{STATE_FILE}` file, so training would begin anew over them. "
-            f'To go on, write the line `model_checkpoint_path: "{lying[-1]}"` to {files.join(directory, STATE_FILE)}; '
-            "to begin anew, choose another --output_dir or move them away."
-        )
-
-
-def checkpoints_in(directory: str) -> list[str]:
-    """Return the names `model.ckpt-<step>` that have an index file in a directory, by step."""
-    if not files.is_directory(directory):
-        return []
-    names = (name.removesuffix(".index") for name in files.names_in(directory) if name.endswith(".index"))
-    return sorted(filter(_OWN_NAME.fullmatch, names), key=lambda name: int(name.rsplit("-", 1)[1]))
+        raise names_nothing(directory, problems)
 
 
 def incomplete(prefix: str) -> str | None:
     """Say what is missing from a checkpoint, or return None when it is complete."""
-    if not files.is_file(f"{prefix}.index"):
+    if not any(path == prefix or path.endswith(".index") for path in checkpoint_files(prefix)):
         return "its index file is missing"
     try:
-        reader = Tf1Reader(prefix)
+        Tf1Reader(prefix)
     except CheckpointError as error:
         return getattr(error, "reason", str(error))
-    expected = sum(int(np.prod(shape)) * reader.dtypes[name].size for name, shape in reader.shapes.items())
-    parts = _parts(prefix)
-    found = sum(files.size_of(path) for path in parts if ".data-" in os.path.basename(path))
-    if found < expected:
-        return f"its data files hold {found} of {expected} bytes"
     return None
-
-
-def _parts(prefix: str) -> list[str]:
-    """Return the files of a checkpoint: exactly its prefix, and an ending that TensorFlow gives."""
-    directory, name = os.path.split(prefix)
-    try:
-        names = files.names_in(directory or ".")
-    except OSError:
-        return []
-    return [
-        files.join(directory, other)
-        for other in names
-        if other.startswith(name) and _PART.fullmatch(other.removeprefix(name))
-    ]
 
 
 def restore_latest(directory: str, model, optimizer=None) -> tuple[str, int] | None:
@@ -163,19 +105,13 @@ def restore_latest(directory: str, model, optimizer=None) -> tuple[str, int] | N
             logging.warning("Passing over the checkpoint %s: %s", prefix, error)
             problem = problem or error
         except CheckpointError:
-            if _parts(prefix):
+            if checkpoint_files(prefix):
                 raise
             # A training that goes on here has deleted it since; it has written newer ones.
             return restore_latest(directory, model, optimizer)
     if problem:
         raise problem
     return None
-
-
-def step_of(prefix: str) -> int:
-    """Return the `global_step` of a checkpoint; 0 when it has none."""
-    reader = Tf1Reader(prefix)
-    return int(reader[GLOBAL_STEP]) if GLOBAL_STEP in reader else 0
 
 
 def restore(prefix: str, model, optimizer=None) -> int:
@@ -214,7 +150,7 @@ def restore(prefix: str, model, optimizer=None) -> int:
     values = {name: entry.from_checkpoint(reader[name]) for name, (entry, _) in targets.items()}
     for name, (_, variable) in targets.items():
         variable.assign(values[name])
-    return step_of(prefix)
+    return reader.step or 0
 
 
 def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
@@ -245,12 +181,12 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
         for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
             files.synchronize(files.join(temporary, file))
             files.rename(files.join(temporary, file), files.join(directory, file))
-        recorded = map(_last_part, _recorded_names(directory) or ())
-        kept = [old for old in recorded if old != name and _parts(files.join(directory, old))]
+        recorded = map(last_part, recorded_names(directory) or ())
+        kept = [old for old in recorded if old and old != name and _is_here(directory, old)]
         kept.append(name)
         dropped, kept = kept[:-keep_max], kept[-keep_max:]
         _note_dropped(directory, dropped)
-        _write_state(directory, kept)
+        write_state(directory, kept)
     except (OSError, tf.errors.OpError) as error:
         with contextlib.suppress(OSError):
             files.remove(files.join(directory, DROPPED_FILE))
@@ -263,6 +199,10 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
             whole_files.discard(temporary)
     _delete(directory, dropped)
     return prefix
+
+
+def _is_here(directory: str, name: str) -> bool:
+    return bool(checkpoint_files(files.join(directory, name)))
 
 
 def _check_finite(model, optimizer, prefix: str) -> None:
@@ -288,7 +228,7 @@ def finish_dropping(directory: str) -> None:
         dropped = json.loads(files.read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return
-    kept = set(map(_last_part, _recorded_names(directory) or ()))
+    kept = set(map(last_part, recorded_names(directory) or ()))
     _delete(directory, [name for name in dropped if isinstance(name, str) and name not in kept])
 
 
@@ -300,8 +240,11 @@ def _note_dropped(directory: str, names: list[str]) -> None:
 
 def _delete(directory: str, names: list[str]) -> None:
     """Delete checkpoints of this script's names; one that cannot be deleted stays, with a warning."""
-    for name in filter(_OWN_NAME.fullmatch, names):
-        for path in _parts(files.join(directory, name)):
+    for name in filter(OWN_NAME.fullmatch, names):
+        prefix = files.join(directory, name)
+        for path in checkpoint_files(prefix):
+            if path == prefix:  # in one file: the legacy script has not written that
+                continue
             try:
                 files.remove(path)
             except OSError as error:
@@ -310,55 +253,3 @@ def _delete(directory: str, names: list[str]) -> None:
                 )
     with contextlib.suppress(OSError):
         files.remove(files.join(directory, DROPPED_FILE))
-
-
-def _recorded_names(directory: str) -> list[str] | None:
-    """Return what the `checkpoint` file names, oldest first; None when there is no such file."""
-    path = files.join(directory, STATE_FILE)
-    if not files.is_file(path):
-        return None
-    try:
-        state = text_format.Parse(files.read_bytes(path).decode("utf-8"), CheckpointState())
-    except (OSError, UnicodeDecodeError, text_format.ParseError, RecursionError, ValueError) as error:
-        raise CheckpointError(
-            f"The checkpoint state file {path} cannot be read ({error}); delete it to start afresh, or let "
-            'it hold a line `model_checkpoint_path: "model.ckpt-<step>"`.'
-        ) from None
-    names = list(state.all_model_checkpoint_paths)
-    if state.model_checkpoint_path:
-        names = [name for name in names if name != state.model_checkpoint_path]
-        names.append(state.model_checkpoint_path)
-    return names
-
-
-def _last_part(name: str) -> str:
-    return re.split(r"[\\/]", name)[-1]  # a path of Windows too
-
-
-def _locate(directory: str, name: str) -> str | None:
-    """Find a checkpoint by what a `checkpoint` file calls it; None when it is not there.
-
-    Its own directory comes first, so that a copy does not go back to its original.
-    """
-    last = _last_part(name)
-    if last in ("", ".", ".."):
-        return None
-    own = files.join(directory, last)
-    if _parts(own):
-        return own
-    if ".." in re.split(r"[\\/]", name) or (files.is_remote(name) and not files.is_remote(directory)):
-        return None
-    below = files.join(directory, name)  # an absolute path stays as it is
-    if not _parts(below):
-        return None
-    if os.path.isabs(name) or files.is_remote(name):
-        logging.warning(
-            "The checkpoint %s is not in %s but elsewhere: it is read from there.", name, directory
-        )
-    return below
-
-
-def _write_state(directory: str, names: list[str]) -> None:
-    state = CheckpointState(model_checkpoint_path=names[-1], all_model_checkpoint_paths=names)
-    with whole_files.open_whole(files.join(directory, STATE_FILE)) as writer:
-        writer.write(text_format.MessageToString(state))

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from bert_squad import files
 from bert_squad.checkpoints.bundle import is_v1_file
-from bert_squad.checkpoints.directory import STATE_FILE, latest_checkpoint
+from bert_squad.checkpoints.directory import latest_checkpoint
 from bert_squad.checkpoints.huggingface import INDEX_FILE, WEIGHTS_FILE, HuggingFaceReader, find_weights
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
+from bert_squad.checkpoints.state_file import STATE_FILE
 from bert_squad.checkpoints.tf1 import Tf1Reader
 from bert_squad.errors import CheckpointError, PathError
 
@@ -63,12 +64,8 @@ def _tensorflow_prefix(path: str) -> str | None:
         return path
     if not files.is_directory(path):
         return None
-    if files.is_file(files.join(path, STATE_FILE)):
-        latest = latest_checkpoint(path)
-        if latest is None:
-            raise CheckpointError(
-                f"No checkpoint that the file {files.join(path, STATE_FILE)} names is complete."
-            )
+    latest = latest_checkpoint(path)
+    if latest:
         return latest
     prefixes = _prefixes_in(path)
     if len(prefixes) > 1:

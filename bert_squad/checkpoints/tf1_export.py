@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from bert_squad import files, whole_files
-from bert_squad.checkpoints.directory import PREFIX, STATE_FILE
 from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
+from bert_squad.checkpoints.state_file import PREFIX, STATE_FILE
 from bert_squad.checkpoints.tf1 import write_tensors
 from bert_squad.config import BertConfig
 from bert_squad.errors import ConfigError, OutputError

@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl import logging
 from golden_files import golden
 
-from bert_squad.checkpoints import directory
+from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables
 from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, OutputError, TrainingError
@@ -81,7 +81,7 @@ def test_a_legacy_output_directory_is_understood():
     output = os.path.dirname(golden("model/legacy_run/v2/output/checkpoint"))
     # Its `checkpoint` file names 0, 10, 20, 30 and 33, of which 10 and 33 are there.
     assert directory.latest_checkpoint(output) == f"{output}/model.ckpt-33"
-    assert directory.step_of(f"{output}/model.ckpt-33") == 33
+    assert Tf1Reader(f"{output}/model.ckpt-33").step == 33
 
 
 def test_absolute_paths_of_another_machine_are_looked_for_here(model, optimizer, tmp_path):
@@ -179,7 +179,7 @@ def test_names_are_no_patterns(model, optimizer, tmp_path, name):
     os.mkdir(own)
     for step in range(0, 40, 10):
         directory.save(own, model, optimizer, step, keep_max=2)
-    assert directory.checkpoints_in(own) == ["model.ckpt-20", "model.ckpt-30"]
+    assert state_file.checkpoints_in(own) == ["model.ckpt-20", "model.ckpt-30"]
     assert directory.latest_checkpoint(own) == f"{own}/model.ckpt-30"
     assert directory.restore_latest(own, model, optimizer) == (f"{own}/model.ckpt-30", 30)
     for sibling in siblings:
@@ -273,10 +273,10 @@ def test_a_state_file_that_names_nothing_lists_what_is_there(model, optimizer, t
 
 def test_checkpoints_without_a_state_file_are_not_trained_over(model, optimizer, tmp_path):
     directory.save(str(tmp_path), model, optimizer, 2)
-    directory.check_all_named(str(tmp_path))
+    state_file.check_all_named(str(tmp_path))
     (tmp_path / "checkpoint").unlink()
     with pytest.raises(CheckpointError, match=r"holds model\.ckpt-2 but no `checkpoint` file"):
-        directory.check_all_named(str(tmp_path))
+        state_file.check_all_named(str(tmp_path))
 
 
 def test_a_flipped_bit_costs_the_newest_checkpoint_alone(model, optimizer, tmp_path, warnings):
@@ -312,10 +312,10 @@ def test_a_kill_before_the_deletion_leaves_nothing_for_ever(model, optimizer, tm
     (tmp_path / "model.ckpt-0.index").write_text("the user's own")
     monkeypatch.setattr(directory, "_delete", lambda *_: None)
     directory.save(str(tmp_path), model, optimizer, 3, keep_max=2)
-    assert directory.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in range(4)]
+    assert state_file.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in range(4)]
     monkeypatch.undo()
     directory.finish_dropping(str(tmp_path))
-    assert directory.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in (0, 2, 3)]
+    assert state_file.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in (0, 2, 3)]
     assert "checkpoint.dropped" not in names(tmp_path)
 
 
