@@ -57,8 +57,9 @@ def try_apart(prefix: str, readable: bytes) -> None:
     except subprocess.TimeoutExpired:
         reason = "reading it does not come to an end"
     else:
-        if not code:
+        if code == 0:
             _tried.add(sizes)
+        if code >= 0 and code != _TOO_LARGE:  # 1: it could not start, which says nothing of the checkpoint
             return
         reason = (
             "a tensor is larger than its file can hold" if code == _TOO_LARGE else "TensorFlow cannot read it"

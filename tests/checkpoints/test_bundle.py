@@ -127,6 +127,21 @@ def test_a_process_that_dies_is_a_damaged_checkpoint(prefix, monkeypatch):
         apart.try_apart(prefix, prefix.encode())
 
 
+def test_a_process_that_cannot_start_says_nothing(prefix, monkeypatch):
+    monkeypatch.setattr(apart, "_tried", set())
+    monkeypatch.setattr(sys, "executable", str(write_executable(prefix, "import sys; sys.exit(1)")))
+    apart.try_apart(prefix, prefix.encode())
+    assert not apart._tried
+
+
+def test_what_was_read_once_is_not_tried_again(prefix, monkeypatch):
+    monkeypatch.setattr(apart, "_tried", set())
+    apart.try_apart(prefix, prefix.encode())
+    assert len(apart._tried) == 1
+    monkeypatch.setattr(sys, "executable", str(write_executable(prefix, "import os; os.abort()")))
+    apart.try_apart(prefix, prefix.encode())
+
+
 def test_a_process_that_does_not_end_is_a_damaged_checkpoint(prefix, monkeypatch):
     monkeypatch.setattr(apart, "_tried", set())
     monkeypatch.setattr(apart, "_SECONDS", 0.2)
@@ -136,7 +151,7 @@ def test_a_process_that_does_not_end_is_a_damaged_checkpoint(prefix, monkeypatch
 
 
 def write_executable(prefix: str, code: str):
-    path = f"{prefix}.python"
+    path = os.path.join(os.path.dirname(prefix), "python")
     with open(path, "w") as writer:
         writer.write(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
     os.chmod(path, 0o755)
