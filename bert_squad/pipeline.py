@@ -15,6 +15,7 @@ from absl import logging
 from bert_squad import files, locks, whole_files
 from bert_squad.activity import activity_at, doing
 from bert_squad.answers.metrics import evaluate, format_metrics_table
+from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
 from bert_squad.answers.nbest import NbestOptions, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.answers.prediction_files import write_predictions
@@ -23,11 +24,18 @@ from bert_squad.checkpoints.loading import check_loadable, load_checkpoint
 from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.data.batches import predict_batches_by_length, train_batches, with_named_errors
-from bert_squad.data.examples import SquadExample, read_squad_json, shuffle_examples, squad_examples
+from bert_squad.data.examples import (
+    SquadExample,
+    left_out_note,
+    read_squad_json,
+    shuffle_examples,
+    squad_examples,
+)
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.question_ids import NamedIds
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import make_windows
-from bert_squad.errors import CheckpointError, ConfigError, first_line
+from bert_squad.errors import CheckpointError, ConfigError, DataError, first_line
 from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run, write_record
@@ -78,8 +86,9 @@ class _Run:
         config.validate_vocabulary(self.bert_config, self.tokenizer.highest_id + 1)
         if config.init_checkpoint:
             check_loadable(config.init_checkpoint)
-        self.dataset: Any = None  # of --predict_file
-        self.examples: list[SquadExample] = []
+        self.examples: list[SquadExample] = []  # of --predict_file, like the questions to score
+        self.questions: QuestionSet | None = None
+        self.unscorable: str | None = None  # why they cannot be scored
         self.export_dir = config.export_dir or self.path(EXPORT)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
@@ -117,19 +126,31 @@ class _Run:
         config = self.config
         if config.do_predict:
             with doing(f"reading {config.predict_file}"):
-                # Once: it may be a pipe.
-                self.dataset = read_squad_json(str(config.predict_file), flag="--predict_file")
-                self.examples = squad_examples(
-                    self.dataset,
-                    str(config.predict_file),
-                    is_training=False,
-                    version_2_with_negative=config.version_2_with_negative,
-                )
+                self.read_predict_file()
         if config.do_export:
             from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
             with doing("preparing the export"):
                 check_exportable(self.export_dir)
+
+    def read_predict_file(self) -> None:
+        """Read the questions to answer and, to score, their answers; once, since the file may be a pipe."""
+        config = self.config
+        dataset = read_squad_json(str(config.predict_file), flag="--predict_file")
+        self.examples = squad_examples(
+            dataset,
+            str(config.predict_file),
+            is_training=False,
+            version_2_with_negative=config.version_2_with_negative,
+        )
+        if not config.do_eval:
+            return
+        name = f"data set {config.predict_file}"
+        self.unscorable = check_scorable(dataset, is_version_2=config.version_2_with_negative, name=name)
+        if self.unscorable:
+            logging.error("The predictions will not be scored, and --do_eval will fail: %s", self.unscorable)
+        else:
+            self.questions = read_questions(dataset, name)
 
     def use_weights(self) -> dict[str, float] | None:
         """Predict, evaluate and export; one that fails does not keep the others from what they can do without it."""
@@ -157,17 +178,20 @@ class _Run:
     def train(self) -> None:
         config = self.config
         content = read_content(str(config.train_file), "data set", flag="--train_file")
+        left_out = NamedIds()
         examples = squad_examples(
             parse_json(content, f"The data set {config.train_file}"),
             str(config.train_file),
             is_training=True,
             version_2_with_negative=config.version_2_with_negative,
+            left_out=left_out,
         )
         num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
         if num_train_steps < 1:
             raise ConfigError(
-                f"{config.train_file} has {len(examples)} questions to train on: with --train_batch_size="
-                f"{config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is not one step."
+                f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
+                f"--train_batch_size={config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is "
+                "not one step."
             )
         this_run = self.description(content)
         del content
@@ -288,8 +312,10 @@ class _Run:
 
     def evaluate(self) -> dict[str, float]:
         config = self.config
+        if self.questions is None:
+            raise DataError(str(self.unscorable))
         metrics = evaluate(
-            self.dataset,
+            self.questions,
             self.path(PREDICTIONS),
             self.path(NULL_ODDS) if config.version_2_with_negative else None,
         )

@@ -124,7 +124,13 @@ def train(
         noticed_signals() as stop,
         TrainingProgress(first_step, num_train_steps, batch_size) as progress,
     ):
-        for step, batch in zip(range(first_step + 1, num_train_steps + 1), batches, strict=False):
+        batches = iter(batches)
+        for step in range(first_step + 1, num_train_steps + 1):
+            batch = next(batches, None)
+            if batch is None:
+                raise TrainingError(
+                    f"The training data ends before step {step}; was its file changed meanwhile?"
+                )
             try:
                 values = [float(value) for value in train_step(tf.constant(step - 1, tf.int32), batch)]
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:

@@ -41,7 +41,7 @@ def test_read_and_converted_both_ways(tmp_path, name):
     convert(str(directory), str(tmp_path / f"hf {name}"), "huggingface")
     convert(str(tmp_path / f"hf {name}"), str(tmp_path / f"again {name}") + "/", "tf1")
     model = tiny_model(seed=1)
-    load_checkpoint(model, str(tmp_path / f"again {name}" / "model.ckpt-3"))
+    load_checkpoint(model, str(tmp_path / f"again {name}"))
     assert_same_weights(model, weights(tiny_model()))
 
 
