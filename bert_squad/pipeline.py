@@ -128,9 +128,9 @@ class _Run:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
         if config.do_export:
-            from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
-
             with doing("preparing the export"):
+                from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
+
                 check_exportable(self.export_dir)
 
     def read_predict_file(self) -> None:
@@ -190,8 +190,8 @@ class _Run:
         if num_train_steps < 1:
             raise ConfigError(
                 f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
-                f"--train_batch_size={config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is "
-                "not one step."
+                f"--train_batch_size={config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that "
+                "is not one step."
             )
         this_run = self.description(content)
         del content
