@@ -35,14 +35,16 @@ def write_warmup_requests(model_dir: str, extra_dir: str) -> bool:
     """
     try:
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-    except ImportError:
+    except Exception as error:  # not installed, or with a protobuf that it does not go with
         logging.warning(
-            "No warm-up requests are written, since tensorflow-serving-api is not installed: the server's first "
-            "answers will be slow. To have them: pip install 'bert_squad[serving]'."
+            "No warm-up requests are written, since tensorflow-serving-api is not installed or broken (%s): the "
+            "server's first answers will be slow. To have them: pip install 'bert_squad[serving]'.",
+            files.reason_of(error),
         )
         return False
 
-    signatures = tf.saved_model.load(model_dir).signatures
+    links = tf.Module()
+    signatures = tf.saved_model.load(files.without_pattern(model_dir, links)).signatures
     path = files.join(extra_dir, WARMUP_REQUESTS)
     with tf.io.TFRecordWriter(path) as writer:
         for name, signature in signatures.items():
