@@ -31,7 +31,9 @@ Usage: {program} --model=DIR --question="..." [--question="..."] [--context_file
 Answer questions with a model that --do_export wrote.
 
   --model: a version directory, or the one with all versions, of which the latest answers.
-  --question: a question about the passage; may be given several times. One line of output each.
+      Load only what you trust: a model is a program, which can read and write files.
+  --question: a question about the passage; may be given several times. One line of output each, "(no answer)" where
+      there is none.
   --context_file: the passage, plain text in UTF-8. Default: standard input.
   --batch_file: questions about many passages, one JSON object a line with "question" and "context". "-" is standard
       input; lines are answered as they arrive. Prints one JSON object a line: the answer, and whatever else the line

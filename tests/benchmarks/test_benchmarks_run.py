@@ -103,3 +103,10 @@ def test_modes(tiny_flags, tmp_path):
     assert done.stdout.count(" -> ") == int(changed.group(1))
     again = run_program(*command, program="benchmarks/modes.py")
     assert again.stdout == done.stdout, "it goes on where it was"
+
+
+def test_serving_growth():
+    words = ["--one", json.dumps(["text", 2000, {"doc_stride": 1}])]
+    done = run_program(*words, program="benchmarks/serving_growth.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(json.loads(done.stdout)) == {"seconds", "megabytes"}
