@@ -1,17 +1,28 @@
 """`bert-squad ask`: ask an exported model about a passage."""
 
 import contextlib
-import itertools
-import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from bert_squad import files
 from bert_squad.cli import flags as cli_flags
+from bert_squad.cli.ask_streams import (
+    STANDARD_INPUT,
+    Input,
+    ReaderGoneError,
+    Request,
+    arriving_lines,
+    as_json,
+    parse_line,
+    print_line,
+    read_passage,
+)
 from bert_squad.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from bert_squad.serving.asking import ExportedModel
 
 _USAGE = """\
 Usage: {program} --model=DIR --question="..." [--question="..."] [--context_file=FILE] [flags]
@@ -20,24 +31,28 @@ Usage: {program} --model=DIR --question="..." [--question="..."] [--context_file
 Answer questions with a model that --do_export wrote.
 
   --model: a version directory, or the one with all versions, of which the latest answers.
-  --question: a question about the passage; may be given several times. One line of output each.
-  --context_file: the passage, plain text. Default: standard input.
-  --batch_file: questions about many passages, one JSON object a line with "question" and "context"; whatever else
-      it holds, such as an id, comes back. "-" is standard input. Prints one JSON object a line.
+      Load only what you trust: a model is a program, which can read and write files.
+  --question: a question about the passage; may be given several times. One line of output each, "(no answer)" where
+      there is none.
+  --context_file: the passage, plain text in UTF-8. Default: standard input.
+  --batch_file: questions about many passages, one JSON object a line with "question" and "context". "-" is standard
+      input; lines are answered as they arrive. Prints one JSON object a line: the answer, and whatever else the line
+      held, such as an id. If it held a key that an answer has, such as "answer", all of the answer is under
+      "prediction". A line that cannot be answered is named on standard error, and the exit code is 1 at the end.
   --[no]json: print JSON for --question too.
   --nbest: how many answers to show (default: 1).
   --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
   --batch_size: questions answered at a time (default: 16)."""
 
 _NO_ANSWER = "(no answer)"
-_STANDARD_INPUT = "-"
+_PREDICTION = "prediction"
 
 
 def _define_flags() -> flags.FlagValues:
     flag_values = flags.FlagValues()
     flags.DEFINE_string("model", None, "Exported model.", flag_values=flag_values)
     flags.DEFINE_multi_string("question", [], "Question.", flag_values=flag_values)
-    flags.DEFINE_string("context_file", _STANDARD_INPUT, "Passage.", flag_values=flag_values)
+    flags.DEFINE_string("context_file", STANDARD_INPUT, "Passage.", flag_values=flag_values)
     flags.DEFINE_string("batch_file", None, "Questions and passages.", flag_values=flag_values)
     flags.DEFINE_boolean("json", False, "Print JSON.", flag_values=flag_values)
     flags.DEFINE_integer("nbest", 1, "Answers to show.", lower_bound=1, flag_values=flag_values)
@@ -54,13 +69,19 @@ def main(program: str, words: list[str]) -> int:
       words: of the command line after `ask`.
 
     Returns:
-      The exit code, 0.
+      The exit code: 0, or 1 when lines of a batch could not be answered.
 
     Raises:
       BertSquadError: when the words are wrong, or a file or the model cannot be read.
     """
+    with contextlib.suppress(ReaderGoneError):  # `ask … | head`: that is no failure
+        return _run(program, words)
+    return 0
+
+
+def _run(program: str, words: list[str]) -> int:
     if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        _print(_USAGE.format(program=program))
+        print_line(_USAGE.format(program=program))
         return 0
     flag_values = _define_flags()
     surplus = cli_flags.read_flags([program, *words], flag_values)
@@ -71,30 +92,96 @@ def main(program: str, words: list[str]) -> int:
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
     if flag_values["batch_file"].value is not None:
-        path = flag_values["batch_file"].value
-        requests, as_json = _parse_batch(_read(path, "--batch_file"), path), True
-    else:
-        context = _read(flag_values["context_file"].value, "--context_file")
-        requests = ({"question": question, "context": context} for question in flag_values["question"].value)
-        as_json = flag_values["json"].value
-    _answer(flag_values, requests, as_json)
+        return _answer_batch(program, flag_values)
+    _answer_questions(program, flag_values)
     return 0
 
 
-def _answer(flag_values: flags.FlagValues, requests: Iterator[dict[str, Any]], as_json: bool) -> None:
+def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
+    with Input(flag_values["context_file"].value, "--context_file") as source:
+        context = read_passage(source)
+    if not context.strip():
+        _say(program, f"the passage in {source.name} is blank, so it has no answers; check {source.flag}.")
+    questions = flag_values["question"].value
+    nbest, size = flag_values["nbest"].value, flag_values["batch_size"].value
+    model = _load(flag_values)
+    for begin in range(0, len(questions), size):
+        requests = [Request(question, context, {}) for question in questions[begin : begin + size]]
+        for answer in _answers(model, requests, nbest):
+            if isinstance(answer, DataError):
+                raise answer
+            print_line(as_json(answer) if flag_values["json"].value else _text(answer, nbest))
+
+
+def _answer_batch(program: str, flag_values: flags.FlagValues) -> int:
+    with Input(flag_values["batch_file"].value, "--batch_file") as source:
+        return _answer_lines(program, flag_values, source, _load(flag_values))
+
+
+def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, model: "ExportedModel") -> int:
+    exit_code = 0
+    for lines in arriving_lines(source, flag_values["batch_size"].value):
+        good, requests = [], []
+        for line in lines:
+            try:
+                requests.append(parse_line(line, source.name))
+                good.append(line)
+            except DataError as error:
+                exit_code = 1
+                _say(program, f"error: {error}")
+        answers = _answers(model, requests, flag_values["nbest"].value)
+        for line, request, answer in zip(good, requests, answers, strict=True):
+            if isinstance(answer, DataError):
+                exit_code = 1
+                _say(program, f"error: Line {line.number} of {source.name}: {answer}")
+            else:
+                print_line(as_json(_beside(request.own, answer)))
+    return exit_code
+
+
+def _load(flag_values: flags.FlagValues) -> "ExportedModel":
     from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
 
-    size, nbest = flag_values["batch_size"].value, flag_values["nbest"].value
-    model = ExportedModel(
-        flag_values["model"].value, "answer_fast" if flag_values["fast"].value else "answer"
-    )
-    while batch := list(itertools.islice(requests, size)):
-        answers = model.answer(
-            [request.pop("question") for request in batch], [request.pop("context") for request in batch]
-        )
-        for request, answer in zip(batch, answers, strict=True):
-            answer["nbest"] = answer["nbest"][:nbest]
-            _print(json.dumps({**request, **answer}, ensure_ascii=False) if as_json else _text(answer, nbest))
+    return ExportedModel(flag_values["model"].value, "answer_fast" if flag_values["fast"].value else "answer")
+
+
+def _answers(
+    model: "ExportedModel", requests: list[Request], nbest: int
+) -> Iterator[dict[str, Any] | DataError]:
+    """Yield the answer to each request, or why it has none; one that fails does not take the others along."""
+    if not requests:
+        return
+    try:
+        answers = model.answer([of.question for of in requests], [of.context for of in requests])
+    except DataError as error:
+        if len(requests) == 1:
+            yield error
+        else:
+            for request in requests:
+                yield from _answers(model, [request], nbest)
+        return
+    for answer in answers:
+        answer["nbest"] = answer["nbest"][:nbest]
+        yield _without_placeholder(answer)
+
+
+def _without_placeholder(answer: dict[str, Any]) -> dict[str, Any]:
+    """Say "" where a version 1.1 model says "empty" for the lack of any answer, as a version 2 model does."""
+    if answer["answer"] and answer["start_char"] < 0:
+        answer.update(answer="", is_impossible=True)
+        for entry in answer["nbest"]:
+            entry["text"] = ""
+    return answer
+
+
+def _beside(own: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Put an answer beside what its line held, or under a key of its own where both have the same key."""
+    if own.keys().isdisjoint(answer):
+        return {**own, **answer}
+    name = _PREDICTION
+    while name in own:
+        name += "_"
+    return {**own, name: answer}
 
 
 def _text(answer: dict[str, Any], nbest: int) -> str:
@@ -105,29 +192,6 @@ def _text(answer: dict[str, Any], nbest: int) -> str:
     )
 
 
-def _read(path: str, flag: str) -> bytes:
-    if path == _STANDARD_INPUT:
-        return sys.stdin.buffer.read()
-    try:
-        return files.read_bytes(path)
-    except OSError as error:
-        raise DataError(f"Cannot read {path} ({error.strerror or error}); check {flag}.") from None
-
-
-def _parse_batch(content: bytes, path: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            request = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"Line {number} of {path} is not a JSON object ({error}).") from None
-        for key in ("question", "context"):
-            if not isinstance(request, dict) or not isinstance(request.get(key), str):
-                raise DataError(f"Line {number} of {path} must be a JSON object with a string {key!r}.")
-        yield request
-
-
-def _print(text: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # `ask ... | head`
-        print(text, flush=True)
+def _say(program: str, text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"{program}: {text}", file=sys.stderr, flush=True)

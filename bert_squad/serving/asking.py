@@ -1,44 +1,56 @@
 """Ask an exported model from Python: strings in, plain values out. Needs the SavedModel only."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  registers the operation that the model tokenizes with
 
 from bert_squad import files
-from bert_squad.errors import ConfigError
-from bert_squad.serving.export import versions
+from bert_squad.errors import BertSquadError, ConfigError, DataError
+from bert_squad.serving.text_operations import load_tensorflow_text
+from bert_squad.serving.versions import check_nameable, check_version, latest_version
+
+__all__ = ["ExportedModel", "latest_version"]
 
 _NBEST = "nbest_"
-_SAVED_MODEL = "saved_model.pb"
+_COUNT = "nbest_count"
+_TEXTS = {"question", "context"}
+_NEEDED = {"answer", "start_char", _COUNT, "nbest_text"}
 
 
 class ExportedModel:
-    """An exported model, loaded.
+    """An exported model, loaded. It is a program, which can read and write files: load only what you trust.
 
     Args:
       path: a version directory, or the directory of all versions, of which the latest is taken.
       signature: "answer" or "answer_fast".
 
     Raises:
-      ConfigError: when there is no such model, or it does not answer texts.
+      ConfigError: when there is no such model, it is damaged, or it does not answer texts.
     """
 
-    def __init__(self, path: str, signature: str = "answer"):
-        self.path = latest_version(path)
+    def __init__(self, path: str | os.PathLike, signature: str = "answer"):
+        load_tensorflow_text()
+        check_nameable(os.fspath(path), "--model")
+        self.path = latest_version(os.fspath(path))
+        check_version(self.path)
         try:
-            self._loaded = tf.saved_model.load(self.path)  # held, since it holds the weights
-        except (OSError, ValueError, tf.errors.OpError) as error:
+            # Held, since it holds the weights.
+            self._loaded = tf.saved_model.load(files.without_pattern(self.path, self))
+            signatures = dict(self._loaded.signatures)
+        except BertSquadError:
+            raise
+        except Exception as error:  # a damaged file comes out as an error of nearly any kind
             raise ConfigError(
-                f"Cannot load the model {self.path} ({error}); export it again with --do_export."
+                f"Cannot load the model {self.path} ({files.reason_of(error)}); export it again with --do_export."
             ) from None
-        if signature not in self._loaded.signatures:
+        if not _answers_texts(signatures.get(signature)):
             raise ConfigError(
                 f"The model {self.path} has no signature {signature!r}, so it answers no texts; "
                 "give one that was exported with --do_export."
             )
-        self._signature = self._loaded.signatures[signature]
+        self._signature = signatures[signature]
 
     def answer(
         self, questions: Sequence[str | bytes], contexts: Sequence[str | bytes]
@@ -52,48 +64,68 @@ class ExportedModel:
         Returns:
           For each question the outputs of the signature, by name, as plain values; in place of those that begin
           with `nbest_`, a list `nbest` of the answers that exist, the best first.
+
+        Raises:
+          DataError: when these are not two lists of texts, equally long, or the model cannot answer them.
         """
-        outputs = {
-            name: value.numpy()
-            for name, value in self._signature(
-                question=tf.constant(list(map(_utf8, questions)), tf.string),
-                context=tf.constant(list(map(_utf8, contexts)), tf.string),
-            ).items()
+        asked = {
+            "question": _texts(questions, "questions", "question"),
+            "context": _texts(contexts, "contexts", "passage"),
         }
-        counts = outputs.pop("nbest_count").tolist()
-        columns = {name: outputs.pop(name) for name in sorted(outputs) if name.startswith(_NBEST)}
-        names = sorted(outputs, key=lambda name: (name != "answer", name))  # a SavedModel knows no order
-        answers = []
-        for row, count in enumerate(counts):
-            answer = {name: _plain(outputs[name][row]) for name in names}
-            answer["nbest"] = [
-                {name.removeprefix(_NBEST): _plain(value[row, rank]) for name, value in columns.items()}
-                for rank in range(count)
-            ]
-            answers.append(answer)
-        return answers
+        num_questions, num_contexts = (len(texts) for texts in asked.values())
+        if num_questions != num_contexts:
+            raise DataError(
+                f"There are {num_questions} questions and {num_contexts} contexts: each question needs its passage."
+            )
+        try:
+            inputs = {name: tf.constant(texts, tf.string) for name, texts in asked.items()}
+            outputs = {name: value.numpy() for name, value in self._signature(**inputs).items()}
+        except tf.errors.ResourceExhaustedError:
+            raise DataError(
+                f"There is not enough memory to answer {num_questions} questions at a time; ask fewer "
+                "(--batch_size), or about shorter passages."
+            ) from None
+        except tf.errors.OpError as error:
+            raise DataError(f"The model {self.path} cannot answer ({files.reason_of(error)}).") from None
+        return _rows(outputs)
 
 
-def latest_version(path: str) -> str:
-    """Return the directory of a SavedModel: `path` itself, or the latest version in it.
-
-    Raises:
-      ConfigError: when there is none.
-    """
-    if files.exists(files.join(path, _SAVED_MODEL)):
-        return path
-    numbers = versions(path)
-    if not numbers:
-        raise ConfigError(
-            f"There is no exported model in {path}; name the directory that --export_dir named, or a version in it."
-        )
-    return files.join(path, str(numbers[-1]))
+def _answers_texts(signature: Any) -> bool:
+    return (
+        signature is not None
+        and set(signature.structured_input_signature[1]) == _TEXTS
+        and set(signature.structured_outputs) >= _NEEDED
+    )
 
 
-def _utf8(text: str | bytes) -> bytes:
-    # JSON can hold half a surrogate pair, which is no character and has no UTF-8.
-    return text if isinstance(text, bytes) else text.encode("utf-8", errors="replace")
+def _texts(values: Sequence[str | bytes], name: str, what: str) -> list[bytes]:
+    """Return texts as UTF-8; JSON can hold half a surrogate pair, which is no character and has none."""
+    if isinstance(values, str | bytes):
+        raise DataError(f"{name} must be a list of texts, one for each {what}, not a single text.")
+    try:
+        texts = list(values)
+    except TypeError:
+        raise DataError(f"{name} must be a list of texts, not {type(values).__name__}.") from None
+    for number, text in enumerate(texts):
+        if not isinstance(text, str | bytes):
+            raise DataError(f"{name}[{number}] must be a text, not {type(text).__name__}.")
+    return [text if isinstance(text, bytes) else text.encode("utf-8", errors="replace") for text in texts]
+
+
+def _rows(outputs: dict[str, Any]) -> list[dict[str, Any]]:
+    counts = outputs.pop(_COUNT).tolist()
+    columns = {name: outputs.pop(name) for name in sorted(outputs) if name.startswith(_NBEST)}
+    names = sorted(outputs, key=lambda name: (name != "answer", name))  # a SavedModel knows no order
+    answers = []
+    for row, count in enumerate(counts):
+        answer = {name: _plain(outputs[name][row]) for name in names}
+        answer["nbest"] = [
+            {name.removeprefix(_NBEST): _plain(value[row, rank]) for name, value in columns.items()}
+            for rank in range(count)
+        ]
+        answers.append(answer)
+    return answers
 
 
 def _plain(value: Any) -> Any:
-    return value.decode("utf-8") if isinstance(value, bytes) else value.item()
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value.item()

@@ -9,20 +9,18 @@
         export.json                  where the model comes from
 
 A server polls `export_dir` and takes any new number for a complete model. So a version is written under a name
-that is no number, and renamed.
+that is no number, and renamed when all of it is on the disk.
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_text as tf_text
 from absl import logging
 
 from bert_squad import files, whole_files
@@ -30,10 +28,11 @@ from bert_squad.config import EXPORT_DTYPES, BertConfig, SquadConfig
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.signatures import ServedModel
+from bert_squad.serving.text_operations import load_tensorflow_text
+from bert_squad.serving.versions import EXPORT_JSON, FILES, check_nameable, described_files, versions
 from bert_squad.serving.warmup import write_warmup_requests
 from bert_squad.text.tokenization import FullTokenizer
 
-EXPORT_JSON = "export.json"
 ASSETS_EXTRA = "assets.extra"
 VOCABULARY = "vocab.txt"
 
@@ -63,46 +62,49 @@ def export_model(
       The path of the new version.
 
     Raises:
-      ConfigError: when `dtype` is none of `EXPORT_DTYPES`.
+      ConfigError: when `dtype` is none of `EXPORT_DTYPES`, or TensorFlow Text does not work.
       OutputError: when `export_dir` cannot be written; there is no new version then.
     """
     if dtype not in EXPORT_DTYPES:
         raise ConfigError(f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {dtype!r}.")
-    files.make_directory(export_dir)
-    version = _next_version(export_dir)
-    version_dir = files.join(export_dir, str(version))
-    temporary = files.join(export_dir, f"temp-{version}-{os.getpid()}")
+    check_exportable(export_dir)
+    whole_files.remove_abandoned(export_dir)
+    version, temporary = _next_version(export_dir), ""
     try:
+        temporary = whole_files.create_temporary(files.join(export_dir, f"temp-{version}"), is_directory=True)
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
-            tf.saved_model.save(served, temporary, signatures=served.functions)
-        _write_json(
-            files.join(temporary, EXPORT_JSON),
-            _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions)),
-        )
+            tf.saved_model.save(served, files.without_pattern(temporary, served), signatures=served.functions)
+        description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
+        _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
         extra = files.join(temporary, ASSETS_EXTRA)
-        files.make_directory(extra)
-        tf.io.gfile.copy(tokenizer.vocab_file, files.join(extra, VOCABULARY))
+        files.make_directory(extra, "--export_dir")
+        with whole_files.open_whole(files.join(extra, VOCABULARY), "wb") as writer:
+            writer.write(files.read_bytes(tokenizer.vocab_file))
         write_warmup_requests(temporary, extra)
-        files.rename(temporary, version_dir)
+        files.synchronize_tree(temporary)
+        version_dir = _publish(temporary, export_dir)
     except (OSError, tf.errors.OpError) as error:
         raise OutputError(
-            f"Cannot export to {version_dir} ({getattr(error, 'message', None) or error}); no version was added."
+            f"Cannot export to {files.join(export_dir, str(version))} ({files.reason_of(error)}); no version was added."
         ) from error
     finally:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.rmtree(temporary)
+        if temporary:
+            whole_files.discard(temporary)
     logging.info("Exported the model to %s", version_dir)
     return version_dir
 
 
 def check_exportable(export_dir: str) -> None:
-    """Make sure that a model can be exported to a directory, before anything slow starts.
+    """Make sure that a model can be exported to a directory, which is created; for the start of a run.
 
     Raises:
-      OutputError: when it cannot be written.
+      ConfigError: when TensorFlow Text does not work, or TensorFlow cannot reach a path of that name.
+      OutputError: when the directory cannot be created, or not be written to.
     """
-    files.make_directory(export_dir, flag="--export_dir")
+    check_nameable(export_dir, "--export_dir")
+    load_tensorflow_text()
+    files.make_directory(export_dir, "--export_dir")
 
 
 @contextlib.contextmanager
@@ -116,16 +118,21 @@ def _quiet_tensorflow() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def versions(export_dir: str) -> list[int]:
-    """Return the numbers of the versions in a directory, the latest last; none when it does not exist."""
-    if not files.is_directory(export_dir):
-        return []
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(export_dir))
-    return sorted(int(name) for name in names if name.isdecimal())
-
-
 def _next_version(export_dir: str) -> int:
     return max([int(time.time()), *(version + 1 for version in versions(export_dir))])
+
+
+def _publish(temporary: str, export_dir: str) -> str:
+    """Give a complete version its number: the next that no other export has taken meanwhile."""
+    while True:
+        version_dir = files.join(export_dir, str(_next_version(export_dir)))
+        try:
+            files.rename(temporary, version_dir)
+        except OSError:
+            if not files.exists(version_dir):
+                raise
+        else:
+            return version_dir
 
 
 def _description(
@@ -139,7 +146,7 @@ def _description(
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "tensorflow": tf.__version__,
-        "tensorflow_text": tf_text.__version__,
+        "tensorflow_text": load_tensorflow_text().__version__,
         "signatures": signatures,
         "export_dtype": dtype,
         "flags": dataclasses.asdict(config),

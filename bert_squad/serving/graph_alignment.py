@@ -17,6 +17,7 @@ import tensorflow as tf
 from bert_squad.serving import flat_rows
 from bert_squad.serving.character_classes import SPACE
 from bert_squad.serving.graph_tokenizer import TokenizedTexts
+from bert_squad.serving.text_keys import TextKeys
 
 # Places at which a text is searched for at first, how these grow from time to time, and how many there are at most,
 # for all texts together: that bounds the memory.
@@ -60,6 +61,7 @@ class GraphAlignment:
             (tf.range(num_doc) + self._word_of_doc)[:, tf.newaxis],
             tf.gather(texts.codes, self._char_of_doc),
         )
+        self._keys = TextKeys(self._joined_codes)
 
     def project(self, first_pieces: tf.Tensor, last_pieces: tf.Tensor) -> TextRange:
         """Find the part of the passage that predictions stand for.
@@ -150,14 +152,23 @@ class GraphAlignment:
 
     def read(self, parts: TextRange) -> tf.Tensor:
         """Return parts of passages as texts, string [Q]: their words, with one space between two."""
-        starts = parts.starts + tf.gather(self._word_of_doc, parts.starts)
-        ends = parts.ends + tf.gather(self._word_of_doc, parts.ends - 1)
+        starts, ends = self._joined(parts)
         lengths = ends - starts
         _, positions = flat_rows.ranges(starts, lengths)
         codes = tf.RaggedTensor.from_row_splits(
             tf.gather(self._joined_codes, positions), flat_rows.splits_of(lengths), validate=False
         )
         return tf.strings.unicode_encode(codes, "UTF-8")
+
+    def keys(self, parts: TextRange) -> tf.Tensor:
+        """Return a number for each part, int64 [Q]: the same for those that `read` gives the same text for."""
+        return self._keys.of(*self._joined(parts))
+
+    def _joined(self, parts: TextRange) -> TextRange:
+        return TextRange(
+            parts.starts + tf.gather(self._word_of_doc, parts.starts),
+            parts.ends + tf.gather(self._word_of_doc, parts.ends - 1),
+        )
 
     def char_offsets(self, parts: TextRange, rows: tf.Tensor) -> TextRange:
         """Return where parts begin and end (exclusive) in their texts, in code points; `rows` says in which text."""

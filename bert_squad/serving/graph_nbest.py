@@ -1,7 +1,7 @@
 """The n-best lists of `bert_squad.answers.nbest`, as TensorFlow operations.
 
-Candidates are read, the best first, until each question has `n_best_size` answers with different texts. Mostly
-one round of reading is enough; where many candidates have the same text, there are more.
+Candidates are looked at, the best first, until each question has `n_best_size` answers with different texts. Mostly
+one round is enough; where many candidates have the same text, there are more. Only the answers are read.
 """
 
 from typing import NamedTuple
@@ -13,9 +13,9 @@ from bert_squad.serving.graph_alignment import GraphAlignment, TextRange
 from bert_squad.serving.graph_candidates import Candidates
 from bert_squad.serving.graph_windows import Windows
 
-# Candidates read in the first round, for each answer wanted, as some will have the text of an earlier one; and how
-# the rounds grow from then on.
-_CANDIDATES_PER_ANSWER, _GROWTH = 2, 8
+# Candidates looked at in the first round, for each answer wanted, as some will have the text of an earlier one; how
+# the rounds grow from then on; and how large one gets, all questions together: that bounds the memory.
+_CANDIDATES_PER_ANSWER, _GROWTH, _MAX_CANDIDATES = 2, 8, 1 << 18
 NO_CANDIDATE_TEXT = "empty"  # LEGACY: the word stands for the lack of any candidate
 NOWHERE = -1
 """An offset that is none: there is no such place in the passage."""
@@ -70,13 +70,34 @@ class Answers(NamedTuple):
 _NONE = Answers("", 0.0, 0.0, NOWHERE, NOWHERE, NOWHERE, NOWHERE, False)
 
 
-def no_answers(num_rows: tf.Tensor, size: int) -> Answers:
+def no_answers(num_rows: tf.Tensor, size: tf.Tensor | int) -> Answers:
     """Return `size` entries for each question that do not exist."""
     return Answers(*(tf.fill([num_rows, size], none) for none in _NONE))
 
 
+class _Found(NamedTuple):
+    """Candidates, and the part of the passage that each stands for; each field [B, n], or flat."""
+
+    key: tf.Tensor  # int64, the same for the same text
+    doc_start: tf.Tensor
+    doc_end: tf.Tensor
+    start_logit: tf.Tensor
+    end_logit: tf.Tensor
+    exists: tf.Tensor
+
+    def take(self, numbers: tf.Tensor) -> "_Found":
+        return _Found(*(tf.gather(field, numbers) for field in self))
+
+
+_NOT_FOUND = _Found(tf.constant(0, tf.int64), 0, 0, 0.0, 0.0, False)
+
+
 def distinct_answers(
-    alignment: GraphAlignment, windows: Windows, candidates: Candidates, splits: tf.Tensor, n_best_size: int
+    alignment: GraphAlignment,
+    windows: Windows,
+    candidates: Candidates,
+    splits: tf.Tensor,
+    n_best_size: tf.Tensor | int,
 ) -> Answers:
     """Read the best candidates; of those with the same text only the first.
 
@@ -85,87 +106,70 @@ def distinct_answers(
       windows: all windows.
       candidates: ranked.
       splits: int32 [B + 1], the questions among them.
-      n_best_size: n, the most answers of a question.
+      n_best_size: n, the most answers of a question; at least 1.
     """
     first, last = splits[:-1], splits[1:]
     num_rows = tf.size(first)
+    most = tf.maximum(1, _MAX_CANDIDATES // tf.maximum(1, num_rows))
 
-    def num_unread(begin: tf.Tensor, answers: Answers) -> tf.Tensor:
-        return tf.where(answers.exists[:, -1], 0, tf.maximum(last - first - begin, 0))
+    def num_unread(begin: tf.Tensor, found: _Found) -> tf.Tensor:
+        return tf.where(found.exists[:, -1], 0, tf.maximum(last - first - begin, 0))
 
-    def read_round(begin: tf.Tensor, size: tf.Tensor, answers: Answers):
-        lengths = tf.minimum(num_unread(begin, answers), size)
+    def read_round(begin: tf.Tensor, size: tf.Tensor, found: _Found):
+        lengths = tf.minimum(num_unread(begin, found), size)
         rows, numbers = flat_rows.ranges(first + begin, lengths)
         chosen = Candidates(*(tf.gather(field, numbers) for field in candidates))
-        answers = _with_new_texts(answers, _read(alignment, windows, chosen), rows)
-        return begin + size, size * _GROWTH, answers
+        found = _with_new_texts(found, _find(alignment, windows, chosen), rows)
+        return begin + size, tf.minimum(size, most // _GROWTH + 1) * _GROWTH, found
 
-    answers = no_answers(num_rows, n_best_size)
-    *_, answers = tf.while_loop(
-        lambda begin, _, answers: tf.reduce_any(num_unread(begin, answers) > 0),
+    found = _Found(*(tf.fill([num_rows, n_best_size], none) for none in _NOT_FOUND))
+    width = n_best_size if isinstance(n_best_size, int) else None
+    *_, found = tf.while_loop(
+        lambda begin, _, found: tf.reduce_any(num_unread(begin, found) > 0),
         read_round,
-        (0, _CANDIDATES_PER_ANSWER * n_best_size, answers),
+        (0, tf.minimum(n_best_size, most) * _CANDIDATES_PER_ANSWER, found),
         shape_invariants=(
             *[tf.TensorShape([])] * 2,
-            Answers(*[tf.TensorShape([None, n_best_size])] * len(answers)),
+            _Found(*[tf.TensorShape([None, width])] * len(found)),
         ),
         parallel_iterations=1,
     )
-    return answers
+    return _answers(alignment, found)
 
 
-class _FreshAnswers(NamedTuple):
-    """V answers that were read; candidates often share a text, which may be long, so texts are held apart."""
-
-    answers: Answers  # fields [V]; `text` is a number
-    texts: tf.Tensor  # string [T]
-
-
-def _read(alignment: GraphAlignment, windows: Windows, candidates: Candidates) -> _FreshAnswers:
-    """Return what candidates stand for."""
+def _find(alignment: GraphAlignment, windows: Windows, candidates: Candidates) -> _Found:
+    """Find what V candidates stand for."""
     own_windows = windows.take(candidates.window)
     parts = alignment.project(
         own_windows.pieces(candidates.start_index), own_windows.pieces(candidates.end_index)
     )
-    chars = alignment.char_offsets(parts, own_windows.row)
-    octets = alignment.byte_offsets(parts)
-    # One part, one text; it may be the whole of a long passage.
-    distinct_parts, part_numbers = tf.unique(
-        tf.bitcast(tf.stack([parts.starts, parts.ends], axis=1), tf.int64)
-    )
-    starts, ends = tf.unstack(tf.bitcast(distinct_parts, tf.int32), axis=1)
-    answers = Answers(
-        part_numbers,
+    return _Found(
+        alignment.keys(parts),
+        parts.starts,
+        parts.ends,
         candidates.start_logit,
         candidates.end_logit,
-        chars.starts,
-        chars.ends,
-        octets.starts,
-        octets.ends,
-        tf.ones_like(part_numbers, tf.bool),
+        tf.ones_like(parts.starts, tf.bool),
     )
-    return _FreshAnswers(answers, alignment.read(TextRange(starts, ends)))
 
 
-def _with_new_texts(answers: Answers, fresh: _FreshAnswers, rows: tf.Tensor) -> Answers:
-    """Add answers whose texts are new, in their order, as long as there is room.
+def _with_new_texts(found: _Found, fresh: _Found, rows: tf.Tensor) -> _Found:
+    """Add those whose texts are new, in their order, as long as there is room.
 
     Args:
-      answers: fields [B, n], with different texts in each row.
-      fresh: V answers more.
+      found: fields [B, n], with different texts in each row.
+      fresh: V more.
       rows: int32 [V], the row of each of those.
     """
-    num_rows, size = tf.shape(answers.exists)[0], answers.exists.shape[1]
-    flat = Answers(*(tf.reshape(field, [-1]) for field in answers))
-    num_flat = tf.size(flat.exists)
-    texts, text_ids = tf.unique(tf.concat([flat.text, fresh.texts], 0))
-    flat = flat._replace(text=text_ids[:num_flat])
-    added = fresh.answers._replace(text=tf.gather(text_ids[num_flat:], fresh.answers.text))
-    pool = Answers(*(tf.concat(pair, 0) for pair in zip(flat, added, strict=True)))
-    pool_rows = tf.concat([tf.range(num_flat) // size, rows], 0)
+    num_rows, size = tf.unstack(tf.shape(found.exists))
+    pool = _Found(
+        *(tf.concat([tf.reshape(old, [-1]), new], 0) for old, new in zip(found, fresh, strict=True))
+    )
+    pool_rows = tf.concat([tf.range(num_rows * size) // size, rows], 0)
 
     position = tf.range(tf.size(pool_rows))
-    key = tf.cast(pool_rows, tf.int64) * tf.size(texts, tf.int64) + tf.cast(pool.text, tf.int64)
+    distinct_texts, texts = tf.unique(pool.key)
+    key = tf.cast(pool_rows, tf.int64) * tf.size(distinct_texts, tf.int64) + tf.cast(texts, tf.int64)
     distinct_keys, key_ids = tf.unique(tf.where(pool.exists, key, -1))
     firsts = tf.math.unsorted_segment_min(position, key_ids, tf.size(distinct_keys))
     kept = flat_rows.positions_of(pool.exists & (position == tf.gather(firsts, key_ids)))
@@ -175,7 +179,35 @@ def _with_new_texts(answers: Answers, fresh: _FreshAnswers, rows: tf.Tensor) -> 
     splits = flat_rows.splits_of(flat_rows.counts(kept_rows, num_rows))
     place = splits[:-1, tf.newaxis] + tf.range(size)
     exists = place < splits[1:, tf.newaxis]
-    source = tf.gather(kept, tf.where(exists, place, 0))
-    columns = Answers(*(tf.gather(field, source) for field in pool))
-    columns = columns._replace(text=tf.gather(texts, columns.text), exists=exists)
-    return columns.where(exists)
+    return pool.take(tf.gather(kept, tf.where(exists, place, 0)))._replace(exists=exists)
+
+
+def _answers(alignment: GraphAlignment, found: _Found) -> Answers:
+    """Read the texts that were found, and say where they are."""
+    size = tf.shape(found.exists)[1]
+    is_found = tf.reshape(found.exists, [-1])
+    positions = flat_rows.positions_of(is_found)
+    chosen = _Found(*(tf.reshape(field, [-1]) for field in found)).take(positions)
+    parts = TextRange(chosen.doc_start, chosen.doc_end)
+    chars = alignment.char_offsets(parts, positions // size)
+    octets = alignment.byte_offsets(parts)
+    fields = Answers(
+        alignment.read(parts),
+        chosen.start_logit,
+        chosen.end_logit,
+        chars.starts,
+        chars.ends,
+        octets.starts,
+        octets.ends,
+        chosen.exists,
+    )
+    # Behind those that exist, one that does not: the others are as it.
+    place = tf.where(is_found, tf.cumsum(tf.cast(is_found, tf.int32)) - 1, tf.size(positions))
+    place = tf.reshape(place, tf.shape(found.exists))
+    place.set_shape(found.exists.shape)
+    return Answers(
+        *(
+            tf.gather(tf.concat([values, [none]], 0), place)
+            for values, none in zip(fields, _NONE, strict=True)
+        )
+    )

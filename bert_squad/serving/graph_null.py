@@ -54,7 +54,7 @@ def with_null(answers: Answers, null: Answers) -> tuple[Answers, tf.Tensor]:
       The answers, [B, n + 1], and the column of the null answer, int32 [B, 1]. It stands behind those with the same
       score. LEGACY: where it would not be among the first n, it follows them, even if that makes n + 1.
     """
-    size = answers.text.shape[1]
+    size = answers.text.shape[1] or tf.shape(answers.text)[1]
     is_before_null = answers.exists & (answers.score >= null.score)
     null_column = tf.reduce_sum(tf.cast(is_before_null, tf.int32), axis=1, keepdims=True)
     column = tf.range(size + 1)[tf.newaxis, :]

@@ -8,7 +8,6 @@ TensorFlow Text. Every WordPiece remembers the characters it came from.
 from typing import NamedTuple
 
 import tensorflow as tf
-import tensorflow_text as tf_text
 
 from bert_squad.serving import flat_rows
 from bert_squad.serving.character_classes import (
@@ -20,6 +19,7 @@ from bert_squad.serving.character_classes import (
     CharacterClass,
     character_classes,
 )
+from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.text.tokenization import MAX_CHARACTERS_PER_WORD, UNKNOWN, FullTokenizer
 
 _MAX_BYTES_PER_CHARACTER = 4
@@ -96,7 +96,7 @@ class GraphTokenizer:
             ),
             default_value=vocab[UNKNOWN],
         )
-        self._wordpiece_tokenizer = tf_text.WordpieceTokenizer(
+        self._wordpiece_tokenizer = load_tensorflow_text().WordpieceTokenizer(
             self.vocab_table,
             max_bytes_per_word=MAX_CHARACTERS_PER_WORD * _MAX_BYTES_PER_CHARACTER,
             max_chars_per_token=max(map(len, vocab)),

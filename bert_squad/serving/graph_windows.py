@@ -50,6 +50,11 @@ class Windows(NamedTuple):
         return tf.minimum(self.room, self.doc_length - self.span_start)
 
     @property
+    def last_index(self) -> tf.Tensor:
+        """Number of the last window of the question: the first that reaches the end of the passage."""
+        return -(-tf.maximum(self.doc_length - self.room, 0) // self.step)  # rounded up
+
+    @property
     def prefix_length(self) -> tf.Tensor:
         """Length of `[CLS] question [SEP]`: the position in the sequence at which the span begins."""
         return self.query_length + 2
@@ -91,7 +96,7 @@ class WindowLayout:
         query_length = tf.minimum(lengths[num_rows:], self.max_query_length)
         room = self.max_seq_length - query_length - 3
         step = tf.minimum(room, self.doc_stride)
-        num_further = -(-tf.maximum(doc_length - room, 0) // step)  # rounded up
+        num_further = -(-tf.maximum(doc_length - room, 0) // step)  # as `Windows.last_index`
         row, index = flat_rows.ranges(tf.zeros_like(doc_length), tf.where(doc_length > 0, 1 + num_further, 0))
         of_rows = (
             piece_splits[num_rows:-1],
@@ -151,21 +156,22 @@ def is_max_context(windows: Windows, tok_positions: tf.Tensor) -> tf.Tensor:
     def column(values: tf.Tensor) -> tf.Tensor:
         return values[:, tf.newaxis, tf.newaxis]
 
-    # The windows that can hold a WordPiece of this one lie so far before and behind it, and no further.
-    reach = tf.reduce_max(tf.concat([[0], (windows.room - 1) // windows.step], 0))
-    further = tf.range(-reach, reach + 1)[tf.newaxis, tf.newaxis, :]
-    index = column(windows.index) + further
-    start = index * column(windows.step)
-    length = tf.minimum(column(windows.room), column(windows.doc_length) - start)
-    left = tok_positions[:, :, tf.newaxis] - start
-    right = length - 1 - left
-    is_first = index == 0
-    # A window follows another one only if that does not reach the end of the passage.
-    exists = is_first | (
-        (index > 0) & (start - column(windows.step - windows.room) < column(windows.doc_length))
+    # Of windows of the same length, the best is one of the two whose middles are nearest; only the last one may be
+    # shorter. So these, the last but one and the last are all that can be better.
+    step, room, last = column(windows.step), column(windows.room), column(windows.last_index)
+    tok_positions = tok_positions[:, :, tf.newaxis]
+    nearest = (2 * tok_positions - room + 1) // (2 * step)
+    own = column(windows.index) + tf.zeros_like(nearest)
+    index = tf.concat(
+        [own, nearest, nearest + 1, last - 1 + tf.zeros_like(nearest), last + tf.zeros_like(nearest)], -1
     )
+    index = tf.clip_by_value(index, 0, last)
+    start = index * step
+    length = tf.minimum(room, column(windows.doc_length) - start)
+    left = tok_positions - start
+    right = length - 1 - left
     # In float64 and in this order, as everywhere: the comparison must round alike.
     score = tf.cast(tf.minimum(left, right), tf.float64) + 0.01 * tf.cast(length, tf.float64)
-    own_score = score[:, :, reach : reach + 1]
-    is_better = ((further < 0) & (score >= own_score)) | ((further > 0) & (score > own_score))
-    return ~tf.reduce_any(exists & (left >= 0) & (right >= 0) & is_better, axis=-1)
+    own_score = score[:, :, :1]
+    is_better = ((index < own) & (score >= own_score)) | ((index > own) & (score > own_score))
+    return ~tf.reduce_any((left >= 0) & (right >= 0) & is_better, axis=-1)

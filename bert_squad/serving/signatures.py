@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.graph_checks import checked, feature_checks
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
 from bert_squad.serving.text_model import AnswerOptions, ScoreFunction, TextModel
@@ -54,18 +55,19 @@ class ServedModel(tf.Module):
         self.weights = list(model.trainable_weights)
         graph_tokenizer = GraphTokenizer(tokenizer)
         self.vocab_table = graph_tokenizer.vocab_table
-        self._max_position_embeddings = bert_config.max_position_embeddings
+        self._bert_config = bert_config
         self._score = _traced_once(model)
+        # The graph counts in int32. No step and no answer is longer than a window, whatever the flags say.
         layout = WindowLayout(
             max_seq_length=config.max_seq_length,
-            doc_stride=config.doc_stride,
+            doc_stride=min(config.doc_stride, config.max_seq_length),
             max_query_length=config.max_query_length,
             classification_id=tokenizer.vocab[CLASSIFICATION],
             separator_id=tokenizer.vocab[SEPARATOR],
         )
         options = AnswerOptions(
-            n_best_size=config.n_best_size,
-            max_answer_length=config.max_answer_length,
+            n_best_size=min(config.n_best_size, tf.int32.max),
+            max_answer_length=min(config.max_answer_length, config.max_seq_length),
             version_2_with_negative=config.version_2_with_negative,
             null_score_diff_threshold=config.null_score_diff_threshold,
         )
@@ -89,6 +91,12 @@ class ServedModel(tf.Module):
             shapes[UNIQUE_IDS] = [None]
 
         def serve(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            checks = self._feature_checks(inputs)
+            if with_unique_ids:
+                checks["there must be as many unique_ids as sequences"] = (
+                    tf.size(inputs[UNIQUE_IDS]) == tf.shape(inputs[FEATURES[0]])[0]
+                )
+            inputs = checked(inputs, checks)
             outputs = self._logits(inputs)
             return {**outputs, UNIQUE_IDS: inputs[UNIQUE_IDS]} if with_unique_ids else outputs
 
@@ -103,26 +111,34 @@ class ServedModel(tf.Module):
         def serve(examples: tf.Tensor) -> dict[str, tf.Tensor]:
             parsed = tf.io.parse_example(examples, spec)
             unique_ids = parsed.pop(UNIQUE_IDS)
-            first, *others = (parsed[name].row_splits for name in FEATURES)
-            for splits in others:
-                tf.debugging.assert_equal(
-                    splits, first, "input_ids, input_mask and segment_ids of a tf.Example differ in length"
-                )
-            padded = {name: ragged.to_tensor() for name, ragged in parsed.items()}
+            splits = [parsed[name].row_splits for name in FEATURES]
+            is_equally_long = tf.reduce_all((splits[0] == splits[1]) & (splits[0] == splits[2]))
+            values = checked(
+                {name: ragged.values for name, ragged in parsed.items()},
+                {
+                    "input_ids, input_mask and segment_ids of a tf.Example differ in length": is_equally_long,
+                    "a tf.Example has no input_ids": tf.reduce_all(splits[0][1:] > splits[0][:-1]),
+                },
+            )
+            padded = {name: ragged.with_values(values[name]).to_tensor() for name, ragged in parsed.items()}
+            padded = checked(padded, self._feature_checks(padded))
             return {**self._logits(padded), UNIQUE_IDS: unique_ids}
 
         return tf.function(serve, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, "examples")
         )
 
-    def _logits(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features = {name: tf.cast(inputs[name], tf.int32) for name in FEATURES}
-        tf.debugging.assert_less_equal(
-            tf.shape(features[FEATURES[0]])[1],
-            self._max_position_embeddings,
-            f"sequences are longer than {self._max_position_embeddings} WordPieces, the limit of the model",
+    def _feature_checks(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return feature_checks(
+            *(inputs[name] for name in FEATURES),
+            max_length=self._bert_config.max_position_embeddings,
+            vocab_size=self._bert_config.vocab_size,
+            # LEGACY: a model that knows one segment takes two; the second adds nothing.
+            num_segments=max(2, self._bert_config.type_vocab_size),
         )
-        start_logits, end_logits = self._score(features)
+
+    def _logits(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        start_logits, end_logits = self._score({name: tf.cast(inputs[name], tf.int32) for name in FEATURES})
         return {"start_logits": start_logits, "end_logits": end_logits}
 
 
@@ -139,10 +155,12 @@ def _traced_once(model: BertForSquad) -> ScoreFunction:
 
 def _answer_signature(text_model: TextModel) -> Callable:
     def serve(question: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
-        tf.debugging.assert_equal(
-            tf.size(question), tf.size(context), "there must be as many contexts as questions"
+        is_paired = tf.size(question) == tf.size(context)
+        texts = checked(
+            {"question": question, "context": context},
+            {"there must be as many contexts as questions": is_paired},
         )
-        return text_model.answer(question, context)
+        return text_model.answer(**texts)
 
     texts = tf.TensorSpec([None], tf.string)
     return tf.function(serve, autograph=False).get_concrete_function(question=texts, context=texts)

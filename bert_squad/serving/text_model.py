@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from bert_squad.serving import flat_rows
 from bert_squad.serving.graph_alignment import GraphAlignment
 from bert_squad.serving.graph_candidates import Candidates, possible_candidates, ranked_candidates
 from bert_squad.serving.graph_nbest import NO_CANDIDATE_TEXT, Answers, distinct_answers
@@ -78,15 +79,27 @@ class TextModel:
         windows = self._layout.cut(texts.piece_splits)
         candidates, cls_start_logits, cls_end_logits = self._candidates(windows, texts.piece_ids)
         candidates, splits = ranked_candidates(candidates, windows.row, num_rows)
-        answers = distinct_answers(GraphAlignment(texts), windows, candidates, splits, options.n_best_size)
+        size = self._list_size(splits)
+        answers = distinct_answers(GraphAlignment(texts), windows, candidates, splits, size)
         if options.version_2_with_negative:
             score_null, null = null_answers(cls_start_logits, cls_end_logits, windows.row, num_rows)
             return self._with_null(answers, score_null, null)
-        is_missing = ~answers.exists & (tf.range(options.n_best_size) == 0)
+        is_missing = ~answers.exists & (tf.range(size) == 0)
         answers = answers._replace(
             text=tf.where(is_missing, NO_CANDIDATE_TEXT, answers.text), exists=answers.exists | is_missing
         )
         return _outputs(answers, tf.zeros([num_rows, 1], tf.int32), tf.zeros([num_rows], tf.bool))
+
+    def _list_size(self, splits: tf.Tensor) -> tf.Tensor | int:
+        """Return the length of the n-best lists: `n_best_size`, or no more than a question has candidates.
+
+        Only where that is more than a window has positions, so that the length depends on the passage in no usual case.
+        """
+        n_best_size = self._options.n_best_size
+        if n_best_size <= self._layout.max_seq_length:
+            return n_best_size
+        most = tf.reduce_max(tf.concat([[1], flat_rows.lengths_of(splits)], 0))
+        return tf.minimum(n_best_size, most)
 
     def _with_null(self, answers: Answers, score_null: tf.Tensor, null: Answers) -> dict[str, tf.Tensor]:
         merged, null_column = with_null(answers, null)

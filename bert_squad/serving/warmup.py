@@ -4,6 +4,7 @@ The first request of a kind is slow; these are slow in its place. A file that th
 from loading, so what was written is read back and run.
 """
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -35,14 +36,16 @@ def write_warmup_requests(model_dir: str, extra_dir: str) -> bool:
     """
     try:
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-    except ImportError:
+    except Exception as error:  # not installed, or with a protobuf that it does not go with
         logging.warning(
-            "No warm-up requests are written, since tensorflow-serving-api is not installed: the server's first "
-            "answers will be slow. To have them: pip install 'bert_squad[serving]'."
+            "No warm-up requests are written, since tensorflow-serving-api is not installed or broken (%s): the "
+            "server's first answers will be slow. To have them: pip install 'bert_squad[serving]'.",
+            files.reason_of(error),
         )
         return False
 
-    signatures = tf.saved_model.load(model_dir).signatures
+    links = tf.Module()
+    signatures = tf.saved_model.load(files.without_pattern(model_dir, links)).signatures
     path = files.join(extra_dir, WARMUP_REQUESTS)
     with tf.io.TFRecordWriter(path) as writer:
         for name, signature in signatures.items():
@@ -84,13 +87,12 @@ def run_request(signatures, request) -> dict[str, tf.Tensor]:
 def sample_inputs(signature) -> dict[str, tf.Tensor]:
     """Return inputs of the types that a signature asks for, one row of each."""
     specs = signature.structured_input_signature[1]
-    ids = tf.range(_SEQUENCE_LENGTH)[tf.newaxis, :]
     samples = {
         "question": tf.constant([_QUESTION]),
         "context": tf.constant([_CONTEXT]),
         "examples": tf.constant([_sample_example().SerializeToString()]),
         UNIQUE_IDS: tf.constant([_UNIQUE_ID]),
-        **{name: ids if name == "input_ids" else tf.ones_like(ids) for name in FEATURES},
+        **{name: values[tf.newaxis, :] for name, values in _sample_features().items()},
     }
     return {
         name: samples[name] if spec.dtype == tf.string else tf.cast(samples[name], spec.dtype)
@@ -98,12 +100,16 @@ def sample_inputs(signature) -> dict[str, tf.Tensor]:
     }
 
 
+def _sample_features() -> dict[str, np.ndarray]:
+    ids = np.arange(_SEQUENCE_LENGTH)
+    return dict(zip(FEATURES, (ids, np.ones_like(ids), np.zeros_like(ids)), strict=True))
+
+
 def _sample_example() -> tf.train.Example:
     def feature(values: list[int]) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
-    ids = list(range(_SEQUENCE_LENGTH))
-    sequences = {name: feature(ids if name == "input_ids" else [1] * len(ids)) for name in FEATURES}
+    sequences = {name: feature(values.tolist()) for name, values in _sample_features().items()}
     return tf.train.Example(
         features=tf.train.Features(feature={**sequences, UNIQUE_IDS: feature([_UNIQUE_ID])})
     )

@@ -110,3 +110,10 @@ def test_growth():
     assert done.returncode == 0, done.stderr[-3000:]
     lines = re.findall(r"^(\w[\w-]+: .{30,}?)(?: +\d+\.\d{4}){2}  -?\d+\.\d\d$", done.stdout, re.MULTILINE)
     assert len(lines) == 13, done.stdout
+
+
+def test_serving_growth():
+    words = ["--one", json.dumps(["text", 2000, {"doc_stride": 1}])]
+    done = run_program(*words, program="benchmarks/serving_growth.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(json.loads(done.stdout)) == {"seconds", "megabytes"}

@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -7,10 +8,11 @@ import sys
 import pytest
 from absl import flags
 from program import run_console, run_program
-from serving.legacy_models import questions_of
+from serving.legacy_models import legacy_model, questions_of
 
 from bert_squad.cli import ask
 from bert_squad.errors import ConfigError, DataError
+from bert_squad.serving.asking import ExportedModel
 
 
 @pytest.fixture
@@ -20,18 +22,26 @@ def model(exported_v2, loads_once):
 
 
 @pytest.fixture(scope="module")
+def exported_v1(tmp_path_factory):
+    """The directory of all versions of the tiny version 1.1 model."""
+    folder = tmp_path_factory.mktemp("v1")
+    legacy_model("v1").export(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def questions(exported_v2):
     _, questions, contexts = questions_of(exported_v2.legacy.folder / "dev.json")
     return questions, contexts
 
 
-def asked(*words, stdin=b""):
+def asked(*words, stdin=b"", code=0):
     """Run the subcommand in this process and return what it prints."""
     flags.FLAGS.mark_as_parsed()
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        assert ask.main("bert-squad ask", list(words)) == 0
+        assert ask.main("bert-squad ask", list(words)) == code
     return out.getvalue()
 
 
@@ -96,9 +106,87 @@ def test_an_nbest_list_as_text(model, questions):
     assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_a_passage_of_any_bytes(model):
-    out = asked(f"--model={model}", "--question=who ?", "--json", stdin=b"\xff\xfe the fox \x00")
-    assert json.loads(out)["nbest"]
+def test_a_passage_with_a_mark_is_answered_as_without(model, questions):
+    question, context = (column[0] for column in questions)
+    words = (f"--model={model}", "--question", question, "--json", "--nbest=5")
+    plain = asked(*words, stdin=context.encode())
+    assert asked(*words, stdin=b"\xef\xbb\xbf" + context.encode()) == plain
+    for entry in json.loads(plain)["nbest"]:
+        assert context[entry["start_char"] : entry["end_char"]].split() == entry["text"].split()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("the fox".encode("utf-16"), "it looks like UTF-16 text; convert it to UTF-8"),
+        ("the fox".encode("utf-16-le"), "it looks like UTF-16 text without a mark; convert it to UTF-8"),
+        (gzip.compress(b"the fox"), "it looks like gzip-compressed data; unpack it first"),
+        (
+            "the naïve fox".encode("cp1252"),
+            r"\(byte 6\)\. It looks like text in an older encoding, Windows-1252",
+        ),
+        ("the naï".encode()[:-1], r"\(byte 6\)\. It ends within a character: is the file complete\?"),
+        (b"the \x00\xff\x01", r"\(byte 5\)\. It looks like something that is no text\."),
+    ],
+)
+def test_a_passage_that_is_not_utf8_is_refused(content, message, tmp_path):
+    path = tmp_path / "passage.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        asked("--model=absent", "--question=who ?", f"--context_file={path}")
+    assert str(error.value).startswith(f"The passage in {path} (--context_file) is not UTF-8 text")
+    with pytest.raises(DataError, match=message) as error:
+        asked("--model=absent", "--question=who ?", stdin=content)
+    assert str(error.value).startswith("The passage in standard input (--context_file) is not UTF-8 text")
+
+
+@pytest.mark.parametrize("blank", [b"", b" \n\t", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_blank_passage_has_no_answer(version, blank, model, exported_v1, capsys):
+    """A version 1.1 model knows no "no answer", and "empty" stands for it in predictions.json."""
+    path = model if version == "v2" else exported_v1
+    words = (f"--model={path}", "--question=who ?", "--question=where ?")
+    assert asked(*words, stdin=blank) == "(no answer)\n(no answer)\n"
+    assert "the passage in standard input is blank, so it has no answers; check --context_file." in (
+        capsys.readouterr().err
+    )
+    assert asked(*words, "--nbest=3", stdin=blank) == "1.0000\t(no answer)\n" * 2
+    for line in asked(*words, "--json", stdin=blank).splitlines():
+        answer = json.loads(line)
+        assert (answer["answer"], answer["is_impossible"], answer["start_char"]) == ("", True, -1)
+        assert [entry["text"] for entry in answer["nbest"]] == [""]
+    batch = json.dumps({"question": "who ?", "context": blank.decode(), "id": 1}).encode()
+    answer = json.loads(asked(f"--model={path}", "--batch_file=-", stdin=batch))
+    assert (answer["id"], answer["answer"], answer["is_impossible"]) == (1, "", True)
+
+
+def test_the_word_empty_in_a_passage_is_an_answer():
+    answer = {"answer": "empty", "is_impossible": False, "start_char": 4, "nbest": []}
+    assert ask._without_placeholder(dict(answer)) == answer
+
+
+GOLD = {"id": 7, "answer": "gold", "is_impossible": True, "score": 0.1, "nbest": ["x"], "probability": "p"}
+
+
+@pytest.mark.parametrize("own", [GOLD, {"nbest": None}, {"null_odds": 1, "prediction": 2, "prediction_": 3}])
+def test_a_line_keeps_its_own_keys(model, questions, own):
+    asked_for = {"question": questions[0][0], "context": questions[1][0]}
+    lines = "".join(json.dumps({**asked_for, **more}) + "\n" for more in (own, {"id": 8}))
+    first, second = map(
+        json.loads, asked(f"--model={model}", "--batch_file=-", stdin=lines.encode()).splitlines()
+    )
+    assert {key: first[key] for key in own} == own
+    (name,) = set(first) - set(own)
+    assert name == ("prediction__" if "prediction" in own else "prediction")
+    assert second.pop("id") == 8
+    assert first[name] == second, "another line is as ever"
+
+
+def test_a_key_named_prediction_alone_is_no_collision(model):
+    line = {"question": "who ?", "context": "the fox", "prediction": "mine"}
+    answer = json.loads(asked(f"--model={model}", "--batch_file=-", stdin=json.dumps(line).encode()))
+    assert answer["prediction"] == "mine"
+    assert "nbest" in answer
 
 
 @pytest.mark.parametrize(
@@ -125,19 +213,63 @@ def test_what_is_wrong_is_said(words, error, message, tmp_path, monkeypatch):
         asked(*words)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", r"Line 2 of .* is not a JSON object \("),
-        ("[]", "Line 2 of .* must be a JSON object with a string 'question'"),
-        ('{"question": "a", "context": 5}', "Line 2 of .* must be a JSON object with a string 'context'"),
-    ],
-)
-def test_a_wrong_line_is_named(model, line, message, tmp_path):
-    path = tmp_path / "batch.jsonl"
-    path.write_text(f'{{"question": "a", "context": "the fox"}}\n{line}\n')
-    with pytest.raises(DataError, match=message):
-        asked(f"--model={model}", f"--batch_file={path}")
+BAD_LINES = {
+    b"{": "Line 2 of standard input is not valid JSON: Expecting property name enclosed in double quotes at column 2.",
+    b"[]": "Line 2 of standard input must be a JSON object with a string 'question'.",
+    b"null": "Line 2 of standard input must be a JSON object with a string 'question'.",
+    b'{"question": "a", "context": 5}': "Line 2 of standard input must be a JSON object with a string 'context'.",
+    b'{"question": "\xe9"}': "Line 2 of standard input is not UTF-8 text (byte 14).",
+    b"[" * 100_000: "Line 2 of standard input is nested too deeply to be what it should be.",
+    b'{"id": '
+    + b"9" * 5000
+    + b"}": "Line 2 of standard input holds a number of thousands of digits, which cannot",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_bad_line_is_named_and_the_others_are_answered(model, line, capsys):
+    good = [json.dumps({"question": "who ?", "context": "the fox", "id": i}).encode() for i in range(3)]
+    lines = b"\n".join([good[0], line, *good[1:], b"{", b""])
+    out = asked(f"--model={model}", "--batch_file=-", stdin=lines, code=1)
+    assert [json.loads(answer)["id"] for answer in out.splitlines()] == [0, 1, 2]
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"bert-squad ask: error: {BAD_LINES[line]}")
+    assert second.startswith("bert-squad ask: error: Line 5 of standard input")
+
+
+def test_what_the_model_cannot_answer_takes_no_other_line_along(model, capsys, monkeypatch):
+    answer = ExportedModel.answer
+
+    def fail_on_dragons(self, questions, contexts):
+        if "dragon" in "".join(contexts):
+            raise DataError("There is not enough memory.")
+        return answer(self, questions, contexts)
+
+    monkeypatch.setattr(ExportedModel, "answer", fail_on_dragons)
+    lines = [json.dumps({"question": "who ?", "context": text}) for text in ("the fox", "a dragon", "the")]
+    out = asked(f"--model={model}", "--batch_file=-", stdin="\n".join(lines).encode(), code=1)
+    assert len(out.splitlines()) == 2
+    assert capsys.readouterr().err == (
+        "bert-squad ask: error: Line 2 of standard input: There is not enough memory.\n"
+    )
+
+
+def test_a_batch_in_another_encoding_is_refused_whole(model):
+    content = b"\xff\xfe" + '{"question": "a"}\n{}\n'.encode("utf-16-le")
+    with pytest.raises(
+        DataError, match=r"standard input \(--batch_file\) is not UTF-8 text: it looks like UTF-16"
+    ):
+        asked(f"--model={model}", "--batch_file=-", stdin=content)
+
+
+def test_no_standard_input(model, monkeypatch):
+    flags.FLAGS.mark_as_parsed()
+    monkeypatch.setattr(sys, "stdin", None)
+    for word, flag in (("--question=a", "--context_file"), ("--batch_file=-", "--batch_file")):
+        with pytest.raises(
+            ConfigError, match=f"There is no standard input to read from; name a file with {flag}"
+        ):
+            ask.main("bert-squad ask", [f"--model={model}", word])
 
 
 def test_help_does_not_load_tensorflow(tmp_path):

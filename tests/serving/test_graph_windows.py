@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -5,6 +7,7 @@ from golden_files import data_file, golden
 from serving.legacy_models import questions_of
 from serving.test_graph_tokenizer import tokenizers
 
+from bert_squad.data.doc_spans import cut_doc_spans, max_context_span_indexes
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.windows import make_windows
 from bert_squad.serving.graph_windows import WindowLayout, is_max_context
@@ -105,3 +108,41 @@ def test_a_question_is_cut():
     long_question = tf.constant([0, 5, 5 + 40])  # a passage of 5 WordPieces, a question of 40
     layout = WindowLayout(64, 16, 16, tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
     assert layout.cut(long_question).query_length.numpy().tolist() == [16]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_most_context_whatever_the_step_and_the_last_window(seed):
+    """Each WordPiece of each window, beside the Python loop: short last windows, steps of 1, of a window, beyond."""
+    random_ = random.Random(seed)
+    for _ in range(60):
+        room = random_.randint(1, 40)
+        step, doc_length = random_.randint(1, room + 3), random_.randint(1, 150)
+        spans = cut_doc_spans(doc_length, room, step)
+        best = max_context_span_indexes(spans)
+        layout = WindowLayout(room + 3, step, 0, 1, 2)
+        windows = layout.cut(tf.constant([0, doc_length, doc_length]))
+        assert windows.span_start.numpy().tolist() == [span.start for span in spans]
+        assert set(windows.last_index.numpy().tolist()) == {len(spans) - 1}
+        offsets = np.arange(room)
+        got = is_max_context(windows, tf.constant(windows.span_start.numpy()[:, None] + offsets, tf.int32))
+        for number, span in enumerate(spans):
+            wanted = best[span.start : span.start + span.length] == number
+            assert got[number, : span.length].numpy().tolist() == wanted.tolist(), (room, step, doc_length)
+
+
+def test_most_context_takes_no_more_when_windows_overlap_more():
+    """With a step of 1, some 700 windows hold each WordPiece; a few of them are looked at."""
+
+    @tf.function(autograph=False)
+    def best(splits, positions):
+        windows = WindowLayout(384, 1, 0, 1, 2).cut(splits)
+        return is_max_context(windows, positions + tf.zeros_like(windows.row)[:, tf.newaxis])
+
+    graph = best.get_concrete_function(tf.TensorSpec([3], tf.int32), tf.TensorSpec([1, 20], tf.int32)).graph
+    last = {
+        tensor.shape[-1]
+        for operation in graph.get_operations()
+        for tensor in operation.outputs
+        if tensor.shape.rank == 3
+    }
+    assert last == {1, 5}

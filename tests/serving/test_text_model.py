@@ -13,6 +13,7 @@ from bert_squad.answers.nbest import RawResult, compute_predictions
 from bert_squad.data.doc_spans import cut_doc_spans
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features
+from bert_squad.serving.graph_alignment import GraphAlignment
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
 from bert_squad.serving.text_model import AnswerOptions, TextModel
@@ -156,6 +157,46 @@ def test_many_candidates_with_one_text():
     assert outputs["nbest_text"].tolist() == [[b"the", b"of", b""]]
     assert outputs["nbest_start_logit"].tolist() == [[0.0, -1.0, 0.0]]
     assert outputs["nbest_start_char"].tolist() == [[4 * (14 - 3), 8000, -1]]
+
+
+def test_only_answers_are_read(monkeypatch):
+    """Texts of all candidates together are far longer than the passage."""
+    read = []
+
+    def counted(self, parts, read_=GraphAlignment.read):
+        read.append(len(parts.starts))
+        return read_(self, parts)
+
+    monkeypatch.setattr(GraphAlignment, "read", counted)
+    flags = {
+        **dict(zip(LENGTHS, (32, 8, 8), strict=True)),
+        **dict(zip(CHOICE, (32, 32, False, 0.0), strict=True)),
+    }
+    tokenizer, graph_tokenizer = tokenizers(str(golden("tiny/vocab_uncased.txt")), True)
+    spans = cut_doc_spans(500, max_tokens_for_doc=32 - 1 - 3, doc_stride=8)
+    logits = np.zeros((len(spans), 32), np.float32)
+    outputs = ScriptedModel(tokenizer, graph_tokenizer, flags, (logits, logits)).answer(
+        ["of"], ["the " * 500]
+    )
+    count = int(outputs["nbest_count"][0])
+    assert 20 < count <= 28, "one for each length"
+    assert read == [count]
+
+
+@pytest.mark.parametrize("n_best_size", [33, 10_000, 2**31 - 1])
+def test_a_list_is_no_longer_than_there_are_candidates(n_best_size):
+    flags = {
+        **dict(zip(LENGTHS, (32, 8, 8), strict=True)),
+        **dict(zip(CHOICE, (n_best_size, 2, False, 0.0), strict=True)),
+    }
+    tokenizer, graph_tokenizer = tokenizers(str(golden("tiny/vocab_uncased.txt")), True)
+    logits = np.zeros((1, 32), np.float32)
+    model = ScriptedModel(tokenizer, graph_tokenizer, flags, (logits, logits))
+    outputs = model.answer(["of", "of"], ["the of", " "])
+    assert outputs["nbest_text"].tolist() == [[b"the", b"the of", b"of"], [b"empty", b"", b""]]
+    assert outputs["nbest_count"].tolist() == [3, 1]
+    model = ScriptedModel(tokenizer, graph_tokenizer, flags, (logits[:0], logits[:0]))
+    assert model.answer(["of"], [" "])["nbest_text"].tolist() == [[b"empty"]]
 
 
 @functools.cache

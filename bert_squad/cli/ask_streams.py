@@ -1,0 +1,229 @@
+"""What goes into `bert-squad ask` and comes out: a passage, lines as they arrive, answers on a terminal of any kind."""
+
+import collections
+import contextlib
+import io
+import json
+import os
+import select
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from bert_squad import files
+from bert_squad.errors import ConfigError, DataError, OutputError
+from bert_squad.json_files import decode_utf8, parse_json, what_it_looks_like
+
+STANDARD_INPUT = "-"
+_CHUNK_BYTES = 1 << 16
+# Control characters that no text has; with one of them, bytes that are not UTF-8 are no text of another encoding.
+_NO_TEXT = frozenset(range(32)) - set(b"\t\n\v\f\r\x1b")
+
+
+class Line(NamedTuple):
+    """A line of a batch file.
+
+    Attributes:
+      number: from 1, blank lines counted.
+      content: its bytes.
+    """
+
+    number: int
+    content: bytes
+
+
+class Request(NamedTuple):
+    """A question, its passage, and what else its line holds."""
+
+    question: str
+    context: str
+    own: dict[str, Any]
+
+
+class ReaderGoneError(Exception):
+    """Whoever read standard output does not want more of it (`ask … | head`)."""
+
+
+class Input:
+    """A file, or standard input for "-", to read bytes from.
+
+    Args:
+      path: the file.
+      flag: that named it, for messages.
+
+    Attributes:
+      name: what to call it in a message.
+
+    Raises:
+      ConfigError: when there is no standard input.
+      DataError: when the file cannot be read, also when that shows later.
+    """
+
+    def __init__(self, path: str, flag: str):
+        self.name = "standard input" if path == STANDARD_INPUT else path
+        self.flag = flag
+        with self._reading():
+            self._stream = _open(path, flag)
+
+    def __enter__(self) -> "Input":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._stream is not getattr(sys.stdin, "buffer", None):
+            self._stream.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"Cannot read {self.name} ({files.reason_of(error)}); check {self.flag}."
+            ) from None
+
+    def read_all(self) -> bytes:
+        """Read to the end."""
+        with self._reading():
+            return self._stream.read()
+
+    def read_some(self) -> bytes:
+        """Wait until there is something to read, and read that; nothing at the end."""
+        self.has_arrived(None)
+        with self._reading():
+            return self._stream.read1(_CHUNK_BYTES)  # type: ignore[attr-defined]
+
+    def has_arrived(self, seconds: float | None) -> bool:
+        """Wait until there is something to read, at most so long, or for ever; a file always has something."""
+        try:
+            return bool(select.select([self._stream.fileno()], [], [], seconds)[0])
+        except (OSError, ValueError):  # nothing of the operating system
+            return True
+
+
+def _open(path: str, flag: str) -> BinaryIO:
+    if path != STANDARD_INPUT:
+        return io.BytesIO(files.read_bytes(path)) if files.is_remote(path) else open(path, "rb")
+    if sys.stdin is None:
+        raise ConfigError(f"There is no standard input to read from; name a file with {flag}.")
+    # A notebook's standard input has text only.
+    return getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode("utf-8", "replace"))
+
+
+def read_passage(source: Input) -> str:
+    """Read a passage: UTF-8, with or without a byte order mark, which is dropped.
+
+    Raises:
+      DataError: when it cannot be read, or is something else; it says what that looks like.
+    """
+    content = source.read_all()
+    try:
+        return decode_utf8(content, f"The passage in {source.name} ({source.flag})")
+    except DataError as error:
+        raise DataError(f"{error}{_advice(content)}") from None
+
+
+def _advice(content: bytes) -> str:
+    """Say what bytes that are not UTF-8 may be, where `decode_utf8` names only the first that is wrong."""
+    if what_it_looks_like(content):
+        return ""
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        if problem.end == len(content) and "end of data" in problem.reason:
+            return " It ends within a character: is the file complete?"
+    if not _NO_TEXT.isdisjoint(content):
+        return " It looks like something that is no text."
+    return (
+        " It looks like text in an older encoding, Windows-1252 or Latin-1 perhaps; convert it to UTF-8 (iconv -f "
+        "WINDOWS-1252 -t UTF-8)."
+    )
+
+
+def arriving_lines(source: Input, most: int) -> Iterator[list[Line]]:
+    """Read lines, and give those that have arrived instead of waiting for others.
+
+    Args:
+      source: to read from.
+      most: lines at a time.
+
+    Yields:
+      1 to `most` lines that are not blank.
+
+    Raises:
+      DataError: when it cannot be read, or is not UTF-8 from its first line on.
+    """
+    waiting: collections.deque[Line] = collections.deque()
+    parts: list[bytes] = []  # of a line whose end is yet to come
+    number, is_over = 0, False
+    while not is_over:
+        chunk = source.read_some()
+        is_over = not chunk
+        first, *others = (chunk or b"\n").split(b"\n")
+        parts.append(first)
+        for other in others:
+            number += 1
+            content = b"".join(parts)
+            looks = what_it_looks_like(content) if number == 1 else None
+            if looks:
+                raise DataError(f"{source.name} ({source.flag}) is not UTF-8 text: it looks like {looks}.")
+            if content.strip():
+                waiting.append(Line(number, content))
+            parts = [other]
+        while len(waiting) >= most or (waiting and (is_over or not source.has_arrived(0.0))):
+            yield [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
+def parse_line(line: Line, source_name: str) -> Request:
+    """Read a line of a batch file.
+
+    Raises:
+      DataError: when it is no JSON object with a question and a context; it names line, file and reason.
+    """
+    what = f"Line {line.number} of {source_name}"
+    try:
+        own = parse_json(line.content, what)
+    except DataError as error:
+        raise DataError(str(error).replace(" at line 1, column", " at column")) from None
+    for key in ("question", "context"):
+        if not isinstance(own, dict) or not isinstance(own.get(key), str):
+            raise DataError(f"{what} must be a JSON object with a string {key!r}.")
+    return Request(own.pop("question"), own.pop("context"), own)
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """Return JSON in one line, escaped where standard output cannot show it."""
+    text = json.dumps(values, ensure_ascii=False)
+    try:
+        text.encode(_output_encoding())
+    except UnicodeEncodeError:
+        return json.dumps(values)
+    return text
+
+
+def print_line(text: str) -> None:
+    r"""Print a line at once; what standard output cannot show is escaped, as `\xeb`.
+
+    Raises:
+      ReaderGoneError: when nobody reads it any more.
+      OutputError: when it cannot be written.
+    """
+    encoding = _output_encoding()
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        _leave_output_alone()
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGoneError from None
+        raise OutputError(f"Cannot write to standard output ({files.reason_of(error)}).") from None
+
+
+def _output_encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _leave_output_alone() -> None:
+    """Lead standard output to nowhere: what could not be written would be tried again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,121 @@
+"""The directory of an exported model: which versions it holds, and whether a version is as it was written.
+
+TensorFlow trusts what it reads: a damaged SavedModel comes out as an error of nearly any kind, or ends the process. So
+`export.json` records the files, and they are compared before TensorFlow opens them. What a file with weights holds is
+left to TensorFlow, which has a checksum for each.
+"""
+
+import hashlib
+from typing import Any
+
+from bert_squad import files
+from bert_squad.errors import ConfigError
+from bert_squad.json_files import read_json
+
+SAVED_MODEL = "saved_model.pb"
+EXPORT_JSON = "export.json"
+FILES = "files"
+"""The key of `export.json` with what `described_files` returns."""
+
+_VARIABLES = "variables"
+_WEIGHTS = f"{_VARIABLES}/variables.data-"
+_AGAIN = "export it again with --do_export"
+
+
+def versions(export_dir: str) -> list[int]:
+    """Return the numbers of the versions in a directory, the latest last; none when it does not exist.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if not files.is_directory(export_dir):
+        return []
+    return sorted(int(name) for name in files.names_in(export_dir) if _is_number(name))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and str(int(name)) == name
+
+
+def check_nameable(path: str, flag: str) -> None:
+    """Refuse a path that TensorFlow cannot be given.
+
+    Raises:
+      ConfigError: when it is not UTF-8.
+    """
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{flag}: TensorFlow reaches only paths that are UTF-8, which {path!r} is not; name another."
+        ) from None
+
+
+def latest_version(path: str) -> str:
+    """Return the directory of a SavedModel: `path` itself, or the latest version in it.
+
+    Raises:
+      ConfigError: when there is none.
+    """
+    if files.is_file(files.join(path, SAVED_MODEL)):
+        return path
+    try:
+        numbers = versions(path)
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check --model.") from None
+    if not numbers:
+        raise ConfigError(
+            f"There is no exported model in {path}; name the directory that --export_dir named, or a version in it."
+        )
+    return files.join(path, str(numbers[-1]))
+
+
+def described_files(version_dir: str) -> dict[str, dict[str, Any]]:
+    """Return the length, and for all but weights the SHA-256, of each file of a SavedModel, by its name in there.
+
+    Raises:
+      OSError: when one cannot be read.
+    """
+    folder = files.join(version_dir, _VARIABLES)
+    names = [SAVED_MODEL, "fingerprint.pb"]
+    if files.is_directory(folder):
+        names += [f"{_VARIABLES}/{name}" for name in files.names_in(folder)]
+    described: dict[str, dict[str, Any]] = {}
+    for name in names:
+        path = files.join(version_dir, name)
+        if not files.is_regular(path):
+            continue
+        described[name] = {"bytes": files.size_of(path)}
+        if not name.startswith(_WEIGHTS):
+            described[name]["sha256"] = hashlib.sha256(files.read_bytes(path)).hexdigest()
+    return described
+
+
+def check_version(version_dir: str) -> None:
+    """Refuse a version whose files are not those that were exported, as far as its `export.json` tells.
+
+    Raises:
+      ConfigError: naming the file.
+    """
+    if not files.is_file(files.join(version_dir, SAVED_MODEL)):
+        raise ConfigError(f"The model {version_dir} is damaged: there is no file {SAVED_MODEL}; {_AGAIN}.")
+    path = files.join(version_dir, EXPORT_JSON)
+    if not files.exists(path):
+        return  # of another program, or exported before there was one
+    said = read_json(path, "description of a model", flag="--model", error=ConfigError)
+    recorded = said.get(FILES, {}) if isinstance(said, dict) else None
+    if not isinstance(recorded, dict):
+        raise ConfigError(f"{path} is damaged: it does not describe a model; {_AGAIN}.")
+    try:
+        found = described_files(version_dir)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read the model {version_dir} ({files.reason_of(error)}); check --model."
+        ) from None
+    for name, description in recorded.items():
+        if name not in found:
+            raise ConfigError(f"The model {version_dir} is not whole: {name!r} is missing; {_AGAIN}.")
+        if found[name] != description:
+            raise ConfigError(
+                f"The model {version_dir} is damaged: {name!r} is not the file that was exported; {_AGAIN}."
+            )
