@@ -20,7 +20,6 @@ from bert_squad.answers.candidates import (
     insert_null,
     ranked_candidates,
 )
-from bert_squad.answers.grouping import QUESTIONS_TOGETHER as QUESTIONS_TOGETHER
 from bert_squad.answers.grouping import Question, some_together, with_features
 from bert_squad.answers.raw_results import RawResult, check_numbers, logits_of
 from bert_squad.answers.span_texts import SpanTexts

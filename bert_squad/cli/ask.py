@@ -1,13 +1,13 @@
 """`bert-squad ask`: ask an exported model about a passage."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from bert_squad.cli import flags as cli_flags
+from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
     STANDARD_INPUT,
     Input,
@@ -101,7 +101,9 @@ def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
     with Input(flag_values["context_file"].value, "--context_file") as source:
         context = read_passage(source)
     if not context.strip():
-        _say(program, f"the passage in {source.name} is blank, so it has no answers; check {source.flag}.")
+        streams.complain(
+            f"{program}: the passage in {source.name} is blank, so it has no answers; check {source.flag}."
+        )
     questions = flag_values["question"].value
     nbest, size = flag_values["nbest"].value, flag_values["batch_size"].value
     model = _load(flag_values)
@@ -128,12 +130,12 @@ def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, mo
                 good.append(line)
             except DataError as error:
                 exit_code = 1
-                _say(program, f"error: {error}")
+                streams.complain(f"{program}: error: {error}")
         answers = _answers(model, requests, flag_values["nbest"].value)
         for line, request, answer in zip(good, requests, answers, strict=True):
             if isinstance(answer, DataError):
                 exit_code = 1
-                _say(program, f"error: Line {line.number} of {source.name}: {answer}")
+                streams.complain(f"{program}: error: Line {line.number} of {source.name}: {answer}")
             else:
                 print_line(as_json(_beside(request.own, answer)))
     return exit_code
@@ -190,8 +192,3 @@ def _text(answer: dict[str, Any], nbest: int) -> str:
     return "\n".join(
         f"{entry['probability']:.4f}\t{entry['text'] or _NO_ANSWER}" for entry in answer["nbest"]
     )
-
-
-def _say(program: str, text: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"{program}: {text}", file=sys.stderr, flush=True)

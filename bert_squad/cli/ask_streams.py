@@ -4,13 +4,13 @@ import collections
 import contextlib
 import io
 import json
-import os
 import select
 import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from bert_squad import files
+from bert_squad.cli import streams
 from bert_squad.errors import ConfigError, DataError, OutputError
 from bert_squad.json_files import decode_utf8, parse_json, what_it_looks_like
 
@@ -211,7 +211,7 @@ def print_line(text: str) -> None:
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except OSError as error:
-        _leave_output_alone()
+        streams.abandon(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise ReaderGoneError from None
         raise OutputError(f"Cannot write to standard output ({files.reason_of(error)}).") from None
@@ -219,11 +219,3 @@ def print_line(text: str) -> None:
 
 def _output_encoding() -> str:
     return getattr(sys.stdout, "encoding", None) or "utf-8"
-
-
-def _leave_output_alone() -> None:
-    """Lead standard output to nowhere: what could not be written would be tried again when Python ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

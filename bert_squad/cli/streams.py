@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 
 def make_usable() -> None:
@@ -45,12 +46,17 @@ def complain(text: str) -> None:
 
 
 def finish() -> None:
-    """Write out what is left; what cannot be written is given up, so that Python does not try again at its end."""
+    """Write out what is left; what cannot be written is given up."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, stream.fileno())
-                os.close(null)
+            abandon(stream)
+
+
+def abandon(stream: TextIO) -> None:
+    """Lead a stream to nowhere: what could not be written would be tried again when Python ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.legacy_standin import nbest as nested_loops
 from bert_squad.answers import grouping, nbest
 from bert_squad.answers.candidates import NOWHERE, ranked_candidates
+from bert_squad.answers.grouping import QUESTIONS_TOGETHER
 from bert_squad.answers.nbest import (
-    QUESTIONS_TOGETHER,
     NbestOptions,
     RawResult,
     compute_predictions,
