@@ -11,12 +11,10 @@ from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
     STANDARD_INPUT,
     Input,
-    ReaderGoneError,
     Request,
     arriving_lines,
     as_json,
     parse_line,
-    print_line,
     read_passage,
 )
 from bert_squad.errors import ConfigError, DataError
@@ -74,14 +72,14 @@ def main(program: str, words: list[str]) -> int:
     Raises:
       BertSquadError: when the words are wrong, or a file or the model cannot be read.
     """
-    with contextlib.suppress(ReaderGoneError):  # `ask … | head`: that is no failure
+    with contextlib.suppress(streams.ReaderGoneError):  # `ask … | head`: that is no failure
         return _run(program, words)
     return 0
 
 
 def _run(program: str, words: list[str]) -> int:
     if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        print_line(_USAGE.format(program=program))
+        streams.print_line(_USAGE.format(program=program))
         return 0
     flag_values = _define_flags()
     surplus = cli_flags.read_flags([program, *words], flag_values)
@@ -112,7 +110,7 @@ def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
         for answer in _answers(model, requests, nbest):
             if isinstance(answer, DataError):
                 raise answer
-            print_line(as_json(answer) if flag_values["json"].value else _text(answer, nbest))
+            streams.print_line(as_json(answer) if flag_values["json"].value else _text(answer, nbest))
 
 
 def _answer_batch(program: str, flag_values: flags.FlagValues) -> int:
@@ -137,7 +135,7 @@ def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, mo
                 exit_code = 1
                 streams.complain(f"{program}: error: Line {line.number} of {source.name}: {answer}")
             else:
-                print_line(as_json(_beside(request.own, answer)))
+                streams.print_line(as_json(_beside(request.own, answer)))
     return exit_code
 
 

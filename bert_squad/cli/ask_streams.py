@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from bert_squad import files
 from bert_squad.cli import streams
-from bert_squad.errors import ConfigError, DataError, OutputError
+from bert_squad.errors import ConfigError, DataError
 from bert_squad.json_files import decode_utf8, parse_json, what_it_looks_like
 
 STANDARD_INPUT = "-"
@@ -38,10 +38,6 @@ class Request(NamedTuple):
     question: str
     context: str
     own: dict[str, Any]
-
-
-class ReaderGoneError(Exception):
-    """Whoever read standard output does not want more of it (`ask … | head`)."""
 
 
 class Input:
@@ -194,28 +190,7 @@ def as_json(values: dict[str, Any]) -> str:
     """Return JSON in one line, escaped where standard output cannot show it."""
     text = json.dumps(values, ensure_ascii=False)
     try:
-        text.encode(_output_encoding())
+        text.encode(streams.output_encoding())
     except UnicodeEncodeError:
         return json.dumps(values)
     return text
-
-
-def print_line(text: str) -> None:
-    r"""Print a line at once; what standard output cannot show is escaped, as `\xeb`.
-
-    Raises:
-      ReaderGoneError: when nobody reads it any more.
-      OutputError: when it cannot be written.
-    """
-    encoding = _output_encoding()
-    try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except OSError as error:
-        streams.abandon(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            raise ReaderGoneError from None
-        raise OutputError(f"Cannot write to standard output ({files.reason_of(error)}).") from None
-
-
-def _output_encoding() -> str:
-    return getattr(sys.stdout, "encoding", None) or "utf-8"

@@ -5,6 +5,7 @@ import contextlib
 from absl import flags
 
 from bert_squad.cli import flags as cli_flags
+from bert_squad.cli import streams
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -78,5 +79,5 @@ def main(program: str, words: list[str]) -> int:
 
 
 def _print(text: object) -> None:
-    with contextlib.suppress(BrokenPipeError):  # `inspect ... | head`
-        print(text, flush=True)
+    with contextlib.suppress(streams.ReaderGoneError):  # `inspect ... | head`
+        streams.print_line(str(text))

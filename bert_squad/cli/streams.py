@@ -5,6 +5,12 @@ import os
 import sys
 from typing import TextIO
 
+from bert_squad.errors import OutputError, first_line
+
+
+class ReaderGoneError(Exception):
+    """Whoever read standard output does not want more of it (`ask … | head`)."""
+
 
 def make_usable() -> None:
     """Make sure that all three streams are there, and that any text can be written to two of them.
@@ -26,17 +32,26 @@ def make_usable() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
-def show(text: object) -> bool:
-    """Print a line on standard output.
+def print_line(text: str) -> None:
+    r"""Print a line at once; what standard output cannot show is escaped, as `\xeb`.
 
-    Returns:
-      Whether that worked: the reader may be gone, or the disk full.
+    Raises:
+      ReaderGoneError: when nobody reads it any more.
+      OutputError: when it cannot be written.
     """
+    encoding = output_encoding()
     try:
-        print(text, flush=True)
-    except (OSError, ValueError):
-        return False
-    return True
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        abandon(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGoneError from None
+        raise OutputError(f"Cannot write to standard output ({first_line(error)}).") from None
+
+
+def output_encoding() -> str:
+    """Return the encoding of standard output."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def complain(text: str) -> None:

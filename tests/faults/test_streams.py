@@ -38,7 +38,7 @@ def test_a_daemon_without_streams_works(folder):
 
 
 def test_any_text_can_be_shown():
-    code = "from bert_squad.cli import streams; streams.make_usable(); streams.show('Zoë \\ud800 東京')"
+    code = "from bert_squad.cli import streams; streams.make_usable(); streams.print_line('Zoë \\ud800 東京')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**environment(), "PYTHONIOENCODING": "ascii"},
