@@ -4,6 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# Lower bounds are what was tried (BUILD_NOTES.md).
 # TensorFlow, TensorFlow Text, tf_keras and the Model Garden only fit together within one line. Without upper
 # bounds an old pip takes the newest TensorFlow Text and then walks the Model Garden back until it fails.
 LINE = "~=2.20.0"
@@ -24,14 +25,20 @@ setup(
         f"tf-keras{LINE}",
         f"tf-models-official{LINE}",
         "absl-py>=1.4",
-        "ml-dtypes>=0.4",
-        "numpy>=1.26",
-        "safetensors>=0.4",
+        "ml-dtypes>=0.5.1",
+        "numpy>=2.0",
+        "safetensors>=0.4.3",  # before that it cannot read bfloat16
         "tqdm>=4.60",
     ],
     extras_require={
         "serving": [f"tensorflow-serving-api{LINE}"],
-        "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy"],
+        "test": [
+            f"tensorflow-serving-api{LINE}",
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.17.6",
+            "mypy>=2.4.1",
+        ],
     },
     entry_points={"console_scripts": ["bert-squad = bert_squad.cli.main:console"]},
 )

@@ -9,7 +9,8 @@ import hashlib
 from typing import Any
 
 from bert_squad import files
-from bert_squad.errors import ConfigError
+from bert_squad.checkpoints.bundle import read_bundle
+from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.json_files import read_json
 
 SAVED_MODEL = "saved_model.pb"
@@ -31,6 +32,20 @@ def versions(export_dir: str) -> list[int]:
     if not files.is_directory(export_dir):
         return []
     return sorted(int(name) for name in files.names_in(export_dir) if _is_number(name))
+
+
+def _check_weights(version_dir: str) -> None:
+    """Refuse weights whose index TensorFlow might not survive.
+
+    Raises:
+      ConfigError: when it is damaged.
+    """
+    prefix = files.join(version_dir, _VARIABLES, _VARIABLES)
+    if files.is_file(f"{prefix}.index"):
+        try:
+            read_bundle(prefix)
+        except CheckpointError as error:
+            raise ConfigError(f"The model {version_dir} is damaged: {error}") from None
 
 
 def _is_number(name: str) -> bool:
@@ -101,9 +116,13 @@ def check_version(version_dir: str) -> None:
         raise ConfigError(f"The model {version_dir} is damaged: there is no file {SAVED_MODEL}; {_AGAIN}.")
     path = files.join(version_dir, EXPORT_JSON)
     if not files.exists(path):
-        return  # of another program, or exported before there was one
+        _check_weights(version_dir)  # of another program, or exported before there was one
+        return
     said = read_json(path, "description of a model", flag="--model", error=ConfigError)
-    recorded = said.get(FILES, {}) if isinstance(said, dict) else None
+    if isinstance(said, dict) and FILES not in said:  # exported before they were recorded
+        _check_weights(version_dir)
+        return
+    recorded = said[FILES] if isinstance(said, dict) else None
     if not isinstance(recorded, dict):
         raise ConfigError(f"{path} is damaged: it does not describe a model; {_AGAIN}.")
     try:

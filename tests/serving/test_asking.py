@@ -210,3 +210,20 @@ def test_an_export_without_a_description_answers(exported_v2, tmp_path):
     shutil.copytree(exported_v2.path, version)
     (version / "export.json").unlink()
     assert ExportedModel(version).answer(["who ?"], ["the fox"])
+
+
+@pytest.mark.parametrize("description", [None, "{}"])
+def test_an_export_without_recorded_files_has_its_index_checked(exported_v2, tmp_path, description):
+    """Those of another program, and of this one before it recorded files: TensorFlow may not survive the damage."""
+    version = tmp_path / "1"
+    shutil.copytree(exported_v2.path, version)
+    (version / "export.json").unlink()
+    if description is not None:
+        (version / "export.json").write_text(description)
+    assert ExportedModel(str(version)).path == str(version)
+    index = version / "variables" / "variables.index"
+    content = bytearray(index.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    index.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"The model .* is damaged: .*variables"):
+        ExportedModel(str(version))
