@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from bert_squad import files, whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
@@ -81,6 +83,14 @@ def write_features(
             writer.process_feature(window)
     notes.log()
     return writer.num_features
+
+
+def log_counts(what: str, num_examples: int, num_features: int, batch_size: int) -> None:
+    """Log how much there is to do, as the legacy script does before training and prediction."""
+    logging.info("***** Running %s *****", what)
+    logging.info("  Num orig examples = %d", num_examples)
+    logging.info("  Num split examples = %d", num_features)
+    logging.info("  Batch size = %d", batch_size)
 
 
 class FeatureWriter:

@@ -100,7 +100,7 @@ class BertForSquad(tf_keras.Model):
         if self.computes_in == "float32":
             return self
         other = BertForSquad(self.bert_config, self.computes_in, self.leaves_out_padding, self.computes_in)
-        return other._with_weights_of(self)
+        return other.take_weights_of(self)
 
     def with_all_in(self, dtype: str) -> "BertForSquad":
         """Return a model with the same weights that keeps and multiplies all of them in one type, padding included.
@@ -108,9 +108,12 @@ class BertForSquad(tf_keras.Model):
         Args:
           dtype: "float32", "bfloat16" or "float16".
         """
-        return BertForSquad(self.bert_config, dtype, weight_dtype=dtype)._with_weights_of(self)
+        return BertForSquad(self.bert_config, dtype, weight_dtype=dtype).take_weights_of(self)
 
-    def _with_weights_of(self, source: "BertForSquad") -> "BertForSquad":
+    def take_weights_of(self, source: "BertForSquad") -> "BertForSquad":
+        """Copy the weights of another model of the same sizes, each in its type here; return this model."""
+        if source is self:
+            return self
         for target, weight in zip(self.weights, source.weights, strict=True):
             target.assign(tf.cast(weight, target.dtype))
         return self

@@ -2,8 +2,9 @@ import os
 import signal
 
 import pytest
+import tensorflow as tf
 
-from bert_squad.errors import RunInterruptedError, TrainingError
+from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingError
 from bert_squad.interruption import noticed_signals
 from bert_squad.training.loop import train
 
@@ -99,3 +100,30 @@ def test_the_second_signal_acts_as_always():
             send_twice(request)
     finally:
         signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.parametrize(
+    "error", [tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), MemoryError()]
+)
+def test_a_lack_of_memory_names_the_flags_and_the_last_checkpoint(error):
+    def fail(step):
+        if step == 5:
+            raise error
+
+    message = r"Out of memory in step 6 .*--train_batch_size \(2\) or --max_seq_length; the last .* is model\.ckpt-4\."
+    with pytest.raises(OutOfMemoryError, match=message):
+        Recorder(on_step=fail).run()
+
+
+def test_data_that_ends_early_is_an_error():
+    with pytest.raises(TrainingError, match=r"The training data ends before step 3"):
+        train(
+            Recorder().train_step,
+            iter([{}, {}]),
+            first_step=0,
+            num_train_steps=10,
+            batch_size=2,
+            save_steps=4,
+            save=str,
+            resumed_from=None,
+        )

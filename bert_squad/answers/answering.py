@@ -1,0 +1,136 @@
+"""Prediction in two halves: questions are prepared once, and answered as often as the model has new weights."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import tensorflow as tf
+from absl import logging
+
+from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_predictions
+from bert_squad.answers.prediction import make_predictor
+from bert_squad.answers.prediction_files import write_predictions
+from bert_squad.answers.raw_results import RawResult
+from bert_squad.config import SquadConfig
+from bert_squad.data.batches import predict_batches_by_length, with_named_errors
+from bert_squad.data.examples import SquadExample
+from bert_squad.data.features import InputFeatures
+from bert_squad.data.records import log_counts, write_features
+from bert_squad.data.windows import make_windows
+from bert_squad.errors import OutOfMemoryError, first_line
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.speed import Speed
+from bert_squad.text.tokenization import FullTokenizer
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class PreparedQuestions:
+    """Questions whose records are written and whose prediction is compiled.
+
+    Args:
+      config: the run.
+      examples: the questions.
+      tokenizer: the run's.
+      speed: its choices.
+      model: answers, with the weights that it has when it is asked.
+      records: path of the record file, which is written now.
+
+    Raises:
+      BertSquadError: when the records cannot be made or written.
+    """
+
+    def __init__(
+        self,
+        config: SquadConfig,
+        examples: Sequence[SquadExample],
+        tokenizer: FullTokenizer,
+        speed: Speed,
+        model: BertForSquad,
+        records: str,
+    ):
+        self._config, self._examples, self._tokenizer, self._speed = config, examples, tokenizer, speed
+        self._records, self._model = records, model
+        self._own_model = model.for_prediction()
+        self._predict = make_predictor(self._own_model, jit_compile=speed.jit_compile)
+        self.num_features = write_features(
+            records,
+            examples,
+            tokenizer,
+            max_seq_length=config.max_seq_length,
+            doc_stride=config.doc_stride,
+            max_query_length=config.max_query_length,
+            is_training=False,
+        )
+        log_counts("predictions", len(examples), self.num_features, config.predict_batch_size)
+
+    def answers(self) -> Iterator[ExamplePrediction]:
+        """Answer all questions, one after the other, with the present weights of the model."""
+        config = self._config
+        self._own_model.take_weights_of(self._model)
+        batches = predict_batches_by_length(
+            self._records,
+            max_seq_length=config.max_seq_length,
+            batch_size=min(config.predict_batch_size, max(1, self.num_features)),
+            cut_padding=self._speed.pad_to == "batch",
+        )
+        results = self._predict(with_named_errors(batches, self._records))
+        options = NbestOptions(
+            n_best_size=config.n_best_size,
+            max_answer_length=config.max_answer_length,
+            do_lower_case=config.do_lower_case,
+            version_2_with_negative=config.version_2_with_negative,
+            null_score_diff_threshold=config.null_score_diff_threshold,
+            verbose_logging=config.verbose_logging,
+        )
+        return stream_predictions(self._examples, self._features(), self._reported(results), options)
+
+    def write_answers(self, predictions_file: str, nbest_file: str, null_odds_file: str | None) -> None:
+        """Answer all questions and write the files of the legacy script, whole or not at all.
+
+        Args:
+          predictions_file: path of predictions.json.
+          nbest_file: path of nbest_predictions.json.
+          null_odds_file: path of null_odds.json; None without `version_2_with_negative`.
+
+        Raises:
+          OutOfMemoryError: when a batch does not fit in memory; it names the flags.
+          BertSquadError: when the records cannot be read, or a file not be written.
+        """
+        logging.info("Writing predictions to: %s", predictions_file)
+        logging.info("Writing nbest to: %s", nbest_file)
+        try:
+            write_predictions(
+                self.answers(),
+                (example.qas_id for example in self._examples),
+                predictions_file=predictions_file,
+                nbest_file=nbest_file,
+                null_odds_file=null_odds_file,
+            )
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise OutOfMemoryError(
+                f"Out of memory while predicting ({first_line(error)}): lower --predict_batch_size "
+                f"({self._config.predict_batch_size}) or --max_seq_length ({self._config.max_seq_length}); files that were "
+                "there before are unchanged."
+            ) from error
+
+    def _features(self) -> Iterator[InputFeatures]:
+        """Make the features of the records again, one at a time: that is quicker than to keep them all."""
+        config = self._config
+        windows = make_windows(
+            self._examples,
+            self._tokenizer,
+            config.max_seq_length,
+            config.doc_stride,
+            config.max_query_length,
+            is_training=False,
+        )
+        return map(InputFeatures.from_window, windows)
+
+    def _reported(self, results: Iterable[RawResult]) -> Iterator[RawResult]:
+        """Pass results on, logging every ten seconds how far they are."""
+        last = time.monotonic()
+        for count, result in enumerate(results, start=1):
+            if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                logging.info("predicted %d of %d features", count, self.num_features)
+            yield result

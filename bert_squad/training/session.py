@@ -1,0 +1,161 @@
+"""Training as a run asks for it: the questions, where it begins or goes on, the records, and the loop over them."""
+
+import dataclasses
+from typing import Any
+
+from absl import logging
+
+from bert_squad import files
+from bert_squad.checkpoints import directory, state_file
+from bert_squad.checkpoints.loading import load_checkpoint
+from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.data.batches import train_batches, with_named_errors
+from bert_squad.data.examples import SquadExample, left_out_note, shuffle_examples, squad_examples
+from bert_squad.data.question_ids import NamedIds
+from bert_squad.data.records import log_counts, write_features
+from bert_squad.errors import ConfigError
+from bert_squad.json_files import parse_json, read_content
+from bert_squad.model.squad_model import BertForSquad
+from bert_squad.run_record import check_same_run, describe_run, write_record
+from bert_squad.speed import Speed
+from bert_squad.text.tokenization import FullTokenizer
+from bert_squad.training.loop import make_train_step, train
+from bert_squad.training.optimizer import AdamWeightDecay
+
+TRAIN_RECORDS = "train.tf_record"
+
+
+def train_model(
+    config: SquadConfig, bert_config: BertConfig, tokenizer: FullTokenizer, speed: Speed, model: BertForSquad
+) -> None:
+    """Train, or go on training, until the number of steps is reached that the flags give.
+
+    Args:
+      config: the run; `config.output_dir` exists, and its training lock is held.
+      bert_config: the model's.
+      tokenizer: the run's.
+      speed: its choices.
+      model: is trained.
+
+    Raises:
+      BertSquadError: of the kind that says what is wrong; what was saved stays.
+
+    Source: the training part of `main` of the legacy run_squad.py.
+    """
+    examples, num_train_steps, content = _questions(config)
+    this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(speed), content)
+    del content
+    optimizer = AdamWeightDecay(
+        {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
+    )
+    latest, first_step = _begin(config, model, optimizer, this_run)
+    if first_step >= num_train_steps:
+        logging.info(
+            "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
+            "--num_train_epochs; to train afresh, choose another --output_dir.",
+            latest,
+            first_step,
+            num_train_steps,
+        )
+        return
+    records = files.join(config.output_dir, TRAIN_RECORDS)
+    _write_records(config, tokenizer, examples, records)
+    directory.finish_dropping(config.output_dir)
+    write_record(config.output_dir, this_run, first_step)
+    logging.info("  Num steps = %d", num_train_steps)
+    train(
+        make_train_step(
+            model,
+            optimizer,
+            learning_rate=config.learning_rate,
+            num_train_steps=num_train_steps,
+            num_warmup_steps=int(num_train_steps * config.warmup_proportion),
+            seed=config.seed,
+            scales_loss=speed.dtype == "float16",
+            jit_compile=speed.jit_compile,
+        ),
+        with_named_errors(
+            train_batches(
+                records,
+                max_seq_length=config.max_seq_length,
+                batch_size=config.train_batch_size,
+                seed=config.seed,
+                first_step=first_step,
+            ),
+            records,
+        ),
+        first_step=first_step,
+        num_train_steps=num_train_steps,
+        batch_size=config.train_batch_size,
+        save_steps=config.save_checkpoints_steps,
+        save=lambda step: directory.save(
+            config.output_dir, model, optimizer, step, config.keep_checkpoint_max
+        ),
+        resumed_from=latest,
+    )
+
+
+def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
+    """Return the questions to train on, the number of steps that they make, and the bytes of their file."""
+    content = read_content(str(config.train_file), "data set", flag="--train_file")
+    left_out = NamedIds()
+    examples = squad_examples(
+        parse_json(content, f"The data set {config.train_file}"),
+        str(config.train_file),
+        is_training=True,
+        version_2_with_negative=config.version_2_with_negative,
+        left_out=left_out,
+    )
+    num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
+    if num_train_steps < 1:
+        raise ConfigError(
+            f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
+            f"--train_batch_size={config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is "
+            "not one step."
+        )
+    return examples, num_train_steps, content
+
+
+def _begin(
+    config: SquadConfig, model: BertForSquad, optimizer: AdamWeightDecay, this_run: dict[str, Any]
+) -> tuple[str | None, int]:
+    """Fill the model with what training begins from; return the checkpoint that it goes on from, and its step."""
+    state_file.check_all_named(config.output_dir)
+    if files.is_file(files.join(config.output_dir, state_file.STATE_FILE)):
+        allowed = config.allow_changed_run
+        check_same_run(config.output_dir, this_run, allow_changed_run=allowed, trains=True)
+    restored = directory.restore_latest(config.output_dir, model, optimizer)
+    if restored:
+        logging.info("Continuing from %s, step %d.", *restored)
+        if config.init_checkpoint:
+            logging.info(
+                "--init_checkpoint=%s is not used, since %s is there.", config.init_checkpoint, restored[0]
+            )
+        return restored
+    if config.init_checkpoint:
+        load_checkpoint(model, config.init_checkpoint)
+    else:
+        logging.info("Training starts from random weights, since there is no --init_checkpoint.")
+    return None, 0
+
+
+def _write_records(
+    config: SquadConfig, tokenizer: FullTokenizer, examples: list[SquadExample], path: str
+) -> None:
+    # LEGACY: pre-shuffled with a fixed seed, whatever --seed says.
+    shuffle_examples(examples)
+    num_features = write_features(
+        path,
+        examples,
+        tokenizer,
+        max_seq_length=config.max_seq_length,
+        doc_stride=config.doc_stride,
+        max_query_length=config.max_query_length,
+        is_training=True,
+    )
+    if num_features == 0:
+        raise ConfigError(
+            f"The passages of {config.train_file} hold no text, so there is nothing to train on."
+        )
+    log_counts("training", len(examples), num_features, config.train_batch_size)
