@@ -109,8 +109,8 @@ class PreparedQuestions:
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise OutOfMemoryError(
                 f"Out of memory while predicting ({first_line(error)}): lower --predict_batch_size "
-                f"({self._config.predict_batch_size}) or --max_seq_length ({self._config.max_seq_length}); files that were "
-                "there before are unchanged."
+                f"({self._config.predict_batch_size}) or --max_seq_length ({self._config.max_seq_length}); files that "
+                "were there before are unchanged."
             ) from error
 
     def _features(self) -> Iterator[InputFeatures]:
