@@ -35,7 +35,7 @@ setup(
         "test": [
             f"tensorflow-serving-api{LINE}",
             "pytest>=8",
-            "hypothesis>=6.100",
+            "hypothesis>=6.170",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
         ],
