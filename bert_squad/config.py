@@ -292,6 +292,7 @@ class SquadConfig:
         wanted = ["vocab_file"]
         wanted += ["train_file"] if self.do_train else []
         wanted += ["predict_file"] if self.do_predict else []
+        self._check_pipes(["bert_config_file", *wanted])
         for name in wanted:
             path = getattr(self, name)
             try:
@@ -304,6 +305,19 @@ class SquadConfig:
                 raise ConfigError(f"--{name}: {path} does not exist.")
             if is_directory:
                 raise ConfigError(f"--{name}: {path} is a directory; name a file.")
+
+    def _check_pipes(self, names: list[str]) -> None:
+        """Refuse a pipe that two flags name: whoever reads it second would wait for ever."""
+        seen: dict[tuple[int, int], str] = {}
+        for name in names:
+            pipe = files.identity_of_pipe(getattr(self, name))
+            if pipe and pipe in seen:
+                raise ConfigError(
+                    f"--{seen[pipe]} and --{name} name the same pipe, which can be read only once; name a file, or "
+                    "give each a pipe of its own."
+                )
+            if pipe:
+                seen[pipe] = name
 
 
 _CHOICES = {

@@ -273,6 +273,20 @@ def without_pattern(path: str, owner: object) -> str:
     return link
 
 
+def identity_of_pipe(path: str) -> tuple[int, int] | None:
+    """Return what tells a pipe, a socket or a terminal from all others; None for what can be read twice."""
+    if is_remote(path):
+        return None
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    is_pipe = stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
+    if is_pipe or (stat.S_ISCHR(status.st_mode) and path != os.devnull):
+        return status.st_dev, status.st_ino
+    return None
+
+
 def is_regular(path: str) -> bool:
     """Say whether a local path is a plain file, or leads to one; a remote one counts as such."""
     if is_remote(path):

@@ -124,6 +124,7 @@ class _Run:
     def prepare(self) -> None:
         """Read what is to be read and try what is to be written, before anything slow starts."""
         config = self.config
+        whole_files.check_replaceable(map(self.path, self.outputs()))
         if config.do_predict:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
@@ -132,6 +133,14 @@ class _Run:
                 from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
                 check_exportable(self.export_dir)
+
+    def outputs(self) -> list[str]:
+        """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
+        config = self.config
+        names = [TRAIN_RECORDS, state_file.STATE_FILE, directory.DROPPED_FILE] if config.do_train else []
+        names += [EVAL_RECORDS, PREDICTIONS, NBEST_PREDICTIONS] if config.do_predict else []
+        names += [NULL_ODDS] if config.do_predict and config.version_2_with_negative else []
+        return names + [EVAL_RESULTS] * config.do_eval
 
     def read_predict_file(self) -> None:
         """Read the questions to answer and, to score, their answers; once, since the file may be a pipe."""
