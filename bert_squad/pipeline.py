@@ -77,6 +77,11 @@ class _Run:
     """What the stages of one run share."""
 
     def __init__(self, config: SquadConfig, bert_config: BertConfig):
+        if not tf.executing_eagerly():
+            raise ConfigError(
+                "TensorFlow is in graph mode (tf.compat.v1.disable_eager_execution or disable_v2_behavior was called in "
+                "this process), where nothing can be run; start in a process of its own."
+            )
         self.config = config
         self.bert_config = bert_config
         config.validate(bert_config)
@@ -195,7 +200,7 @@ class _Run:
             version_2_with_negative=config.version_2_with_negative,
             left_out=left_out,
         )
-        num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
+        num_train_steps = config.num_train_steps(len(examples))
         if num_train_steps < 1:
             raise ConfigError(
                 f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
@@ -207,6 +212,7 @@ class _Run:
         optimizer = AdamWeightDecay(
             {name: entry.variable for name, entry in tf1_variables(self.model).items() if entry.trained}
         )
+        directory.finish_dropping(config.output_dir)
         state_file.check_all_named(config.output_dir)
         if files.is_file(self.path(state_file.STATE_FILE)):
             allowed = config.allow_changed_run
@@ -240,7 +246,6 @@ class _Run:
             raise ConfigError(
                 f"The passages of {config.train_file} hold no text, so there is nothing to train on."
             )
-        directory.finish_dropping(config.output_dir)
         write_record(config.output_dir, this_run, first_step)
         self.log_header("training", len(examples), num_features, config.train_batch_size)
         logging.info("  Num steps = %d", num_train_steps)

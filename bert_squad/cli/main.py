@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the program's name and its flags; `sys.argv` when None.
 
     Returns:
-      The exit code: 0, 1 after an error, 128 + the signal's number after SIGTERM or SIGINT.
+      The exit code: 0, 1 after an error, 128 + the signal's number after SIGTERM, SIGINT or SIGHUP.
     """
     arguments = sys.argv if arguments is None else arguments
     program = os.path.basename(arguments[0])
@@ -88,7 +88,10 @@ def _run_squad(program: str, arguments: list[str]) -> int:
         streams.show(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}")
         return 0
     _prepare_output()
-    return _run(cli_flags.parse(arguments, flag_values))
+    config = cli_flags.parse(arguments, flag_values)
+    if flag_values["only_check_args"].value:  # absl's own: read the flags, and stop
+        return 0
+    return _run(config)
 
 
 def _prepare_output() -> None:

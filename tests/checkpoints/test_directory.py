@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 
@@ -317,6 +318,66 @@ def test_a_kill_before_the_deletion_leaves_nothing_for_ever(model, optimizer, tm
     directory.finish_dropping(str(tmp_path))
     assert state_file.checkpoints_in(str(tmp_path)) == [f"model.ckpt-{step}" for step in (0, 2, 3)]
     assert "checkpoint.dropped" not in names(tmp_path)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("renames", range(5))
+@pytest.mark.parametrize("first", [True, False])
+def test_a_kill_between_the_renames_of_a_save_leaves_nothing_for_ever(
+    model, optimizer, tmp_path, monkeypatch, renames, first
+):
+    """Not even when the next run saves at other steps, and so never writes over what is left."""
+    if not first:
+        directory.save(str(tmp_path), model, optimizer, 1, keep_max=1)
+    before, todo = names(tmp_path), renames + 1
+
+    def rename(source, target, rename=os.replace):
+        nonlocal todo
+        todo -= 1
+        if not todo:
+            raise Killed
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", rename)
+    with contextlib.suppress(Killed):
+        directory.save(str(tmp_path), model, optimizer, 2, keep_max=1)
+    monkeypatch.undo()
+    directory.finish_dropping(str(tmp_path))
+    state_file.check_all_named(str(tmp_path))
+    latest = directory.latest_checkpoint(str(tmp_path))
+    if renames < 4:  # the note, two files of the checkpoint, the `checkpoint` file
+        assert names(tmp_path) == before
+    else:
+        assert latest == str(tmp_path / "model.ckpt-2")
+        assert not any("ckpt-1" in name or "dropped" in name for name in names(tmp_path))
+
+
+def test_a_lost_state_file_deletes_nothing(model, optimizer, tmp_path):
+    for step in (1, 2):
+        directory.save(str(tmp_path), model, optimizer, step)
+    (tmp_path / "checkpoint.dropped").write_text('["model.ckpt-1", "model.ckpt-2"]')
+    for state in (None, ""):
+        (tmp_path / "checkpoint").unlink() if state is None else (tmp_path / "checkpoint").write_text(state)
+        directory.finish_dropping(str(tmp_path))
+        assert state_file.checkpoints_in(str(tmp_path)) == ["model.ckpt-1", "model.ckpt-2"]
+
+
+def test_a_save_that_fails_halfway_leaves_no_half(model, optimizer, tmp_path, monkeypatch):
+    directory.save(str(tmp_path), model, optimizer, 1)
+    before = names(tmp_path)
+
+    def refuse(source, target, rename=os.replace):
+        if target.endswith("ckpt-2.index"):
+            raise OSError(28, "No space left on device", target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OutputError, match="No space left on device"):
+        directory.save(str(tmp_path), model, optimizer, 2)
+    assert names(tmp_path) == before
 
 
 def test_an_old_checkpoint_that_cannot_be_deleted_is_a_warning(

@@ -27,6 +27,14 @@ TRAINING = [*TRAIN, "--num_train_epochs=400", "--save_checkpoints_steps=7", "--o
 USING = [*PREDICT, "--do_eval", "--do_export", "--output_dir=output"]
 
 
+@pytest.fixture(autouse=True)
+def terminal_can_end():
+    """Programs that the tests start heed SIGHUP, also when the tests themselves run under `nohup`."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
 def maps_tensorflow():
     """Say whether a child of this process has begun to load TensorFlow."""
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
@@ -161,3 +169,21 @@ def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     )
     code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
     assert code == 15
+
+
+def test_without_its_terminal_a_program_stops_like_that_too(tmp_path):
+    code, stderr, left = run_worker(
+        tmp_path, "print('ready', flush=True); time.sleep(60); time.sleep(60)", signal.SIGHUP
+    )
+    assert code == 1, stderr  # the worker has no `main` around it that turns the exception into 129
+    assert "StopSignal: stopped by signal 1" in stderr
+
+
+def test_under_nohup_the_end_of_the_terminal_is_no_reason_to_stop(tmp_path):
+    body = (
+        "print('ready', flush=True)\n    time.sleep(1)\n    whole_files.discard_all()\n"
+        "    os._exit(7)"
+    )
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does; a child inherits it
+    code, _, _ = run_worker(tmp_path, body, signal.SIGHUP)
+    assert code == 7
