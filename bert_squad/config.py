@@ -61,6 +61,9 @@ class BertConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if type(value).__module__ == "numpy" and isinstance(value, numbers.Real):
+                value = int(value) if isinstance(value, numbers.Integral) else float(value)
+                object.__setattr__(self, field.name, value)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ConfigError(f"`{field.name}` must be a positive whole number, not {value!r}.")
             if field.type is int and value > LARGEST_SIZE:
@@ -224,7 +227,7 @@ class SquadConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             kind = str(field.type).removesuffix(" | None") if not isinstance(field.type, type) else field.type.__name__
-            if value is None and (field.default is None or field.default is dataclasses.MISSING):
+            if value is None and (field.default is None or field.name == "bert_config_file"):  # `run` may be given it
                 continue
             object.__setattr__(self, field.name, _as_kind(value, kind, f"--{field.name}"))
 

@@ -127,7 +127,7 @@ _DEFINERS = {
 }
 
 
-_ABSL_MODULES = ("absl.logging", "absl.app", "absl.flags")
+_ABSL_MODULES = ("absl.logging", "absl.flags")  # not `absl.app`, which is not used, but loaded by TensorFlow
 
 
 def with_absl_flags() -> flags.FlagValues:

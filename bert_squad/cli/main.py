@@ -88,10 +88,7 @@ def _run_squad(program: str, arguments: list[str]) -> int:
         streams.show(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}")
         return 0
     _prepare_output()
-    config = cli_flags.parse(arguments, flag_values)
-    if flag_values["only_check_args"].value:  # absl's own: read the flags, and stop
-        return 0
-    return _run(config)
+    return _run(cli_flags.parse(arguments, flag_values))
 
 
 def _prepare_output() -> None:
