@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from bert_squad.errors import OutputError, PathError, first_line
 
+reason_of = first_line
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
 
@@ -52,7 +53,7 @@ def reached(path: str) -> Iterator[None]:
             "mount it there."
         ) from None
     except tf.errors.OpError as error:
-        raise PathError(f"Cannot reach {path} ({error.message.strip().splitlines()[0]}).") from None
+        raise PathError(f"Cannot reach {path} ({reason_of(error)}).") from None
 
 
 def exists(path: str) -> bool:
@@ -166,9 +167,6 @@ def make_directory(path: str, flag: str = "--output_dir") -> None:
             f"The {flag.strip('-').split('_')[0]} directory {path} cannot be written ({reason_of(error)}); "
             f"name another with {flag} or change its permissions."
         ) from error
-
-
-reason_of = first_line
 
 
 def join(directory: str, *names: str) -> str:

@@ -132,7 +132,7 @@ def process_exists(pid: int) -> bool:
     """Say whether a process of this machine lives."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter is no number of a process
         return False
     except OSError:
         return True

@@ -1,5 +1,6 @@
 """Write tensors as a new TF1 checkpoint with `bert_config.json` and `vocab.txt` beside it, whole or not at all."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -95,6 +96,7 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
     temporary = ""
     moved: list[str] = []
     try:
+        whole_files.remove_abandoned(target.directory)
         temporary = whole_files.create_temporary(target.prefix, is_directory=True)
         write_tensors(files.join(temporary, os.path.basename(target.prefix)), tensors)
         for name, content in target.beside.items():
@@ -105,8 +107,9 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
             files.rename(files.join(temporary, name), files.join(target.directory, name))
             moved.append(files.join(target.directory, name))
     except (OSError, tf.errors.OpError) as error:
-        for path in moved:
-            files.remove(path)
+        with contextlib.suppress(OSError):
+            for path in moved:
+                files.remove(path)
         raise OutputError(
             f"Cannot write the checkpoint {target.prefix} ({files.reason_of(error)})."
         ) from None

@@ -1,11 +1,11 @@
 """`bert-squad checkpoint`: look into a checkpoint of any kind, or convert it."""
 
-import contextlib
-
 from absl import flags
 
+from bert_squad.activity import doing
 from bert_squad.cli import flags as cli_flags
-from bert_squad.errors import ConfigError
+from bert_squad.cli import streams
+from bert_squad.errors import ConfigError, OutputError, first_line
 
 _USAGE = """\
 Usage: {program} inspect PATH
@@ -49,7 +49,7 @@ def main(program: str, words: list[str]) -> int:
       BertSquadError: when the words are wrong or the work fails.
     """
     if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        _print(_USAGE.format(program=program))
+        streams.show(_USAGE.format(program=program))
         return 0
     flag_values = _define_flags()
     action, *paths = cli_flags.read_flags([program, *words], flag_values) or [""]
@@ -65,7 +65,8 @@ def main(program: str, words: list[str]) -> int:
             raise ConfigError(f"inspect takes no --{given[0]}.")
         from bert_squad.checkpoints.inspection import inspect_checkpoint  # imports TensorFlow
 
-        _print(inspect_checkpoint(paths[0]))
+        with doing(f"reading {paths[0]}"):
+            _print(inspect_checkpoint(paths[0]))
         return 0
     if flag_values["to"].value is None:
         raise ConfigError("convert needs --to=tf1 or --to=huggingface.")
@@ -73,10 +74,17 @@ def main(program: str, words: list[str]) -> int:
 
     source, target = paths
     values = {name: flag_values[name].value for name in ("bert_config_file", "vocab_file", "do_lower_case")}
-    _print(convert(source, target, flag_values["to"].value, **values))
+    with doing(f"converting {source}"):
+        summary = convert(source, target, flag_values["to"].value, **values)
+    streams.show(summary)  # what it says is of less worth than what was written
     return 0
 
 
 def _print(text: object) -> None:
-    with contextlib.suppress(BrokenPipeError):  # `inspect ... | head`
+    """Print what the command was given for."""
+    try:
         print(text, flush=True)
+    except BrokenPipeError:  # `inspect ... | head`
+        pass
+    except OSError as error:
+        raise OutputError(f"Cannot write to the standard output ({first_line(error)}).") from None

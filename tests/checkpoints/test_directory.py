@@ -394,3 +394,18 @@ def test_an_old_checkpoint_that_cannot_be_deleted_is_a_warning(
     directory.save(str(tmp_path), model, optimizer, 2, keep_max=1)
     assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-2")
     assert any("Cannot delete the old checkpoint file" in line for line in warnings)
+
+
+def test_a_state_file_that_an_editor_of_windows_has_saved(model, optimizer, tmp_path):
+    directory.save(str(tmp_path), model, optimizer, 1)
+    content = (tmp_path / "checkpoint").read_bytes()
+    (tmp_path / "checkpoint").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-1")
+
+
+def test_thousands_of_names_make_no_endless_sentence(tmp_path):
+    lines = [f'all_model_checkpoint_paths: "model.ckpt-{step}"' for step in range(3000)]
+    (tmp_path / "checkpoint").write_text("\n".join([*lines, f'model_checkpoint_path: "{"x" * 5000}"']))
+    with pytest.raises(CheckpointError, match=r"names 'xxx.*\.\.\..*, so nothing can be restored") as caught:
+        directory.latest_checkpoint(str(tmp_path))
+    assert len(str(caught.value)) < 2000
