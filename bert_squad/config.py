@@ -226,8 +226,14 @@ class SquadConfig:
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            kind = str(field.type).removesuffix(" | None") if not isinstance(field.type, type) else field.type.__name__
-            if value is None and (field.default is None or field.name == "bert_config_file"):  # `run` may be given it
+            kind = (
+                str(field.type).removesuffix(" | None")
+                if not isinstance(field.type, type)
+                else field.type.__name__
+            )
+            if value is None and (
+                field.default is None or field.name == "bert_config_file"
+            ):  # `run` may be given it
                 continue
             object.__setattr__(self, field.name, _as_kind(value, kind, f"--{field.name}"))
 
@@ -288,7 +294,10 @@ class SquadConfig:
 
     def _check_batch(self) -> None:
         """Refuse training batches that do not fit the memory; prediction makes none larger than what there is."""
-        needed, there = 4 * 4 * self.train_batch_size * self.max_seq_length, _memory_size()  # four arrays of int32
+        needed, there = (
+            4 * 4 * self.train_batch_size * self.max_seq_length,
+            _memory_size(),
+        )  # four arrays of int32
         if self.do_train and there and needed > there:
             raise ConfigError(
                 f"--train_batch_size={_shortened(self.train_batch_size)} is too large: the ids of one batch alone take "
@@ -367,7 +376,10 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False",
 
 def _as_kind(value: Any, kind: str, flag: str) -> Any:
     """Return a value as Python's own type of that kind."""
-    is_bool = isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # NumPy's, which is no number
+    is_bool = isinstance(value, bool) or type(value).__name__ in (
+        "bool_",
+        "bool",
+    )  # NumPy's, which is no number
     try:
         if kind == "str":
             text = os.fspath(value)

@@ -79,8 +79,8 @@ class _Run:
     def __init__(self, config: SquadConfig, bert_config: BertConfig):
         if not tf.executing_eagerly():
             raise ConfigError(
-                "TensorFlow is in graph mode (tf.compat.v1.disable_eager_execution or disable_v2_behavior was called in "
-                "this process), where nothing can be run; start in a process of its own."
+                "TensorFlow is in graph mode in this process (disable_v2_behavior or disable_eager_execution was "
+                "called), where nothing can be run; start in a process of its own."
             )
         self.config = config
         self.bert_config = bert_config

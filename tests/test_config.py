@@ -135,7 +135,10 @@ def test_missing_input_files_are_named_by_flag(tmp_path):
 
 def test_what_notebooks_give_is_taken_as_what_it_means():
     config = squad_config(
-        max_seq_length=np.int64(64), learning_rate=np.float32(0.5), do_train=np.bool_(False), output_dir=Path("out")
+        max_seq_length=np.int64(64),
+        learning_rate=np.float32(0.5),
+        do_train=np.bool_(False),
+        output_dir=Path("out"),
     )
     values = (config.max_seq_length, config.learning_rate, config.do_train, config.output_dir)
     assert values == (64, 0.5, False, "out")
@@ -167,7 +170,9 @@ def test_a_value_of_another_type_is_refused_by_its_flag(name, value, sentence):
 @pytest.mark.parametrize("epochs", [1e9, 1e300, 1e308])
 def test_steps_beyond_counting_are_refused(epochs):
     config = squad_config(do_train=True, train_file="t.json", num_train_epochs=epochs, train_batch_size=4)
-    with pytest.raises(ConfigError, match="--num_train_epochs=.* of 40 questions are .* steps; there can be at most"):
+    with pytest.raises(
+        ConfigError, match=r"--num_train_epochs=.* of 40 questions are .* steps; there can be at most"
+    ):
         config.num_train_steps(40)
 
 

@@ -56,9 +56,11 @@ def main(program: str, words: list[str]) -> int:
     wanted = {"inspect": 1, "convert": 2}.get(action)
     if wanted is None:
         raise ConfigError(f"Unknown action {action!r}; it is inspect or convert. See {program} --help.")
+    names = "PATH" if action == "inspect" else "SOURCE and TARGET"
     if len(paths) != wanted:
-        names = "PATH" if action == "inspect" else "SOURCE and TARGET"
         raise ConfigError(f"{action} takes {names}, not {len(paths)} paths. See {program} --help.")
+    if not all(paths):
+        raise ConfigError(f"{action} takes {names}, and one of them is empty.")
     given = sorted(name for name in flag_values if flag_values[name].present)
     if action == "inspect":
         if given:

@@ -108,7 +108,9 @@ def test_a_file_of_the_user_is_left_alone(tmp_path, warnings):
     assert "nested too deeply" in warnings[1]
 
 
-@pytest.mark.parametrize("part", ["flags", "model", "vocabulary", "train_data", "earlier", "tensorflow", "init_checkpoint"])
+@pytest.mark.parametrize(
+    "part", ["flags", "model", "vocabulary", "train_data", "earlier", "tensorflow", "init_checkpoint"]
+)
 @pytest.mark.parametrize("content", [None, 5, "abc", [1], {"a": [1]}])
 def test_a_record_that_somebody_has_edited_ends_nothing(output, warnings, part, content):
     record = {**read_record(output), part: content}

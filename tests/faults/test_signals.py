@@ -172,7 +172,7 @@ def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
 
 
 def test_without_its_terminal_a_program_stops_like_that_too(tmp_path):
-    code, stderr, left = run_worker(
+    code, stderr, _ = run_worker(
         tmp_path, "print('ready', flush=True); time.sleep(60); time.sleep(60)", signal.SIGHUP
     )
     assert code == 1, stderr  # the worker has no `main` around it that turns the exception into 129
@@ -180,10 +180,7 @@ def test_without_its_terminal_a_program_stops_like_that_too(tmp_path):
 
 
 def test_under_nohup_the_end_of_the_terminal_is_no_reason_to_stop(tmp_path):
-    body = (
-        "print('ready', flush=True)\n    time.sleep(1)\n    whole_files.discard_all()\n"
-        "    os._exit(7)"
-    )
+    body = "print('ready', flush=True)\n    time.sleep(1)\n    whole_files.discard_all()\n    os._exit(7)"
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does; a child inherits it
     code, _, _ = run_worker(tmp_path, body, signal.SIGHUP)
     assert code == 7

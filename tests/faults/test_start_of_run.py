@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
 from faults.runs import FILES, PREDICT, TRAIN, copy_trained, make_folder, own_lines, said, start
 from golden_files import read_json
+from program import environment
 
 from bert_squad.checkpoints.tf1 import Tf1Reader, write_tensors
 from bert_squad.cli.main import main
@@ -144,7 +147,8 @@ def test_the_program_runs_twice_in_one_process(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["predictions.json", "nbest_predictions.json", "eval_results.json", "checkpoint", "checkpoint.dropped"]
+    "name",
+    ["predictions.json", "nbest_predictions.json", "eval_results.json", "checkpoint", "checkpoint.dropped"],
 )
 def test_a_directory_in_the_place_of_an_output_is_said_before_training(folder, monkeypatch, capsys, name):
     """It was found when the file was complete: after all prediction, or when the first checkpoint was dropped."""
@@ -160,7 +164,13 @@ def test_one_pipe_for_two_flags_is_refused(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     os.mkfifo(folder / "pipe")
     os.symlink("pipe", folder / "other")
-    arguments = ["--do_train", "--train_file=pipe", "--do_predict", "--predict_file=other", "--output_dir=output"]
+    arguments = [
+        "--do_train",
+        "--train_file=pipe",
+        "--do_predict",
+        "--predict_file=other",
+        "--output_dir=output",
+    ]
     assert main(["run_squad.py", *FILES, *arguments]) == 1
     assert "--train_file and --predict_file name the same pipe" in capsys.readouterr().err
 
@@ -174,3 +184,22 @@ def test_a_vocabulary_that_is_a_pipe_is_read_once(folder):
     finish(folder, "--do_export", "--vocab_file=pipe")
     (version,) = (folder / "output" / "export").iterdir()
     assert (version / "assets.extra" / "vocab.txt").read_bytes() == content
+
+
+def test_graph_mode_is_said(folder):
+    """Notebooks of TensorFlow 1 turn it on for their whole process."""
+    code = (
+        "import sys, tensorflow as tf; tf.compat.v1.disable_v2_behavior()\n"
+        "from bert_squad.cli.main import main; sys.exit(main(['run_squad.py', *sys.argv[1:]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *FILES, *PREDICT, "--output_dir=output"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error: TensorFlow is in graph mode in this process" in done.stderr
