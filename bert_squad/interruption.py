@@ -51,9 +51,9 @@ _request: StopRequest | None = None  # of `stopping_on_signals`, within it
 def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
     """Let SIGTERM, SIGINT and SIGHUP raise a `StopSignal` within the block; a whole program is such a block.
 
-    SIGHUP says that the terminal is gone. When the block does not end soon after the first signal, or at once after a second one, temporary files are
-    deleted and the process ends with 128 + the signal's number. Does nothing outside the main thread, where Python does
-    not deliver signals.
+    SIGHUP says that the terminal is gone. When the block does not end soon after the first signal, or at once after a
+    second one, temporary files are deleted and the process ends with 128 + the signal's number. Does nothing outside
+    the main thread, where Python does not deliver signals.
 
     Args:
       say: shows one line.
