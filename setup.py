@@ -33,5 +33,5 @@ setup(
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": ["pytest>=8", "hypothesis>=6", "ruff", "mypy"],
     },
-    entry_points={"console_scripts": ["bert-squad = bert_squad.cli.main:console"]},
+    entry_points={"console_scripts": ["bert-squad = bert_squad.cli.start:console"]},
 )

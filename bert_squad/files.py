@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from bert_squad.errors import OutputError, PathError, first_line
 
 reason_of = first_line
+_links: list[weakref.finalize] = []  # of `without_pattern`
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
 
@@ -242,6 +243,13 @@ def has_pattern(path: str) -> bool:
     return _PATTERN.search(path) is not None
 
 
+def remove_links() -> None:
+    """Delete what `without_pattern` has made; for when the process is about to end at once."""
+    for finalizer in _links:
+        finalizer()
+    _links.clear()
+
+
 def without_pattern(path: str, owner: object) -> str:
     """Return a path to the same local files that TensorFlow does not take for a pattern.
 
@@ -258,7 +266,8 @@ def without_pattern(path: str, owner: object) -> str:
     if is_remote(path) or not has_pattern(path):
         return path
     folder = tempfile.mkdtemp(prefix="bert_squad-")
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    _links[:] = [finalizer for finalizer in _links if finalizer.alive]
+    _links.append(weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True))
     whole = os.path.abspath(path)
     link = os.path.join(folder, "linked")
     if os.path.isdir(whole) and not os.path.exists(f"{whole}.index"):

@@ -92,6 +92,12 @@ def _heeded() -> list[signal.Signals]:
     return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
 
 
+def ignore_signals() -> None:
+    """Take no signal for a wish to stop any more, since the process is about to end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _watch(reader: int, request: StopRequest, is_over: threading.Event, say: Callable[[str], None]) -> None:
     """End the process when the main thread does not."""
     first: float | None = None  # when the first signal came

@@ -76,6 +76,7 @@ def discard_all() -> None:
     """Delete every temporary file and directory of this process; for when it is about to end."""
     for temporary in list(_held):
         discard(temporary)
+    files.remove_links()
 
 
 def _host() -> str:
