@@ -92,10 +92,10 @@ def _heeded() -> list[signal.Signals]:
     return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
 
 
-def end_on_signals(code: int) -> None:
-    """Let a signal end the process at once with the exit code of what it has done, since that is all."""
+def ignore_signals() -> None:
+    """Take no signal for a wish to stop any more, since the process is about to end."""
     for number in SIGNALS:
-        signal.signal(number, lambda *_: os._exit(code))
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _watch(reader: int, request: StopRequest, is_over: threading.Event, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
-from bert_squad.interruption import StopSignal, end_on_signals, stopping_on_signals
+from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_signals
 
 # A first word that stands here goes to a module of its own: its `main(program, words)` returns the exit code.
 # It is imported then and imports TensorFlow later still, when its words are known to be right.
@@ -120,8 +120,8 @@ def _run(config: SquadConfig) -> int:
 def console() -> None:
     """Run the program as a process of its own, and end that."""
     code = main()
+    ignore_signals()  # all is done: Python's own end, half a second of it, is no place for one
     streams.finish()
-    end_on_signals(code)  # all is done, but Python's own end takes a second
     if code >= 128:
         whole_files.discard_all()
         os._exit(code)  # at once: what threads are still computing is of no use any more

@@ -202,7 +202,7 @@ def test_a_signal_while_modules_are_imported(tmp_path, number):
 def test_a_signal_when_all_is_done_changes_nothing(tmp_path):
     code = (
         "import os, signal, sys\nfrom bert_squad.cli import main\n"
-        "main.sys.exit = lambda code: [os.kill(os.getpid(), n) for n in (1, 2, 15)]\nmain.console()"
+        "main.streams.finish = lambda: [os.kill(os.getpid(), n) for n in (1, 2, 15)]\nmain.console()"
     )
     done = subprocess.run(
         [os.sys.executable, "-c", code, "--help"],
