@@ -40,5 +40,5 @@ setup(
             "mypy>=2.4.1",
         ],
     },
-    entry_points={"console_scripts": ["bert-squad = bert_squad.cli.main:console"]},
+    entry_points={"console_scripts": ["bert-squad = bert_squad.cli.start:console"]},
 )

@@ -1,5 +1,5 @@
 """`python -m bert_squad` is the same as the console command `bert-squad`."""
 
-from bert_squad.cli.main import console
+from bert_squad.cli.start import console
 
 console()

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import numbers
+import operator
 import os
 import re
 from typing import Any
@@ -59,6 +61,9 @@ class BertConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if type(value).__module__ == "numpy" and isinstance(value, numbers.Real):
+                value = int(value) if isinstance(value, numbers.Integral) else float(value)
+                object.__setattr__(self, field.name, value)
             if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ConfigError(f"`{field.name}` must be a positive whole number, not {value!r}.")
             if field.type is int and value > LARGEST_SIZE:
@@ -213,6 +218,25 @@ class SquadConfig:
     pad_to: str | None = None
     jit_compile: bool | None = None
 
+    def __post_init__(self):
+        """Take what notebooks give, such as a `pathlib.Path` or NumPy's numbers, as what it means.
+
+        Raises:
+          ConfigError: for a value of another type than the flag's.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind = (
+                str(field.type).removesuffix(" | None")
+                if not isinstance(field.type, type)
+                else field.type.__name__
+            )
+            if value is None and (
+                field.default is None or field.name == "bert_config_file"
+            ):  # `run` may be given it
+                continue
+            object.__setattr__(self, field.name, _as_kind(value, kind, f"--{field.name}"))
+
     def validate(self, bert_config: BertConfig) -> None:
         """Check the run against itself and the model, in the legacy order and words.
 
@@ -250,6 +274,7 @@ class SquadConfig:
                 raise ConfigError(f"--{name} must be a finite number, not {_shortened(value)}.")
             if value < smallest:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {_shortened(value)}.")
+        self._check_batch()
         if self.seed > LARGEST_SEED:
             raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {_shortened(self.seed)}.")
         if math.isnan(self.null_score_diff_threshold):
@@ -266,6 +291,32 @@ class SquadConfig:
                 f"{needed / 2**30:,.1f} GiB{' in training' * self.do_train}; this machine has {there / 2**30:,.1f}. "
                 "Are its sizes right?"
             )
+
+    def _check_batch(self) -> None:
+        """Refuse training batches that do not fit the memory; prediction makes none larger than what there is."""
+        needed, there = (
+            4 * 4 * self.train_batch_size * self.max_seq_length,
+            _memory_size(),
+        )  # four arrays of int32
+        if self.do_train and there and needed > there:
+            raise ConfigError(
+                f"--train_batch_size={_shortened(self.train_batch_size)} is too large: the ids of one batch alone take "
+                f"more than the {there / 2**30:,.1f} GiB of this machine."
+            )
+
+    def num_train_steps(self, num_examples: int) -> int:
+        """Return the number of training steps for so many questions, as the legacy script counts them.
+
+        Raises:
+          ConfigError: when it is beyond what can be counted.
+        """
+        steps = num_examples / self.train_batch_size * self.num_train_epochs
+        if steps > LARGEST_SIZE:
+            raise ConfigError(
+                f"--num_train_epochs={self.num_train_epochs:g} of {num_examples} questions are {steps:.3g} steps; "
+                f"there can be at most {LARGEST_SIZE}."
+            )
+        return int(steps)
 
     def validate_vocabulary(self, bert_config: BertConfig, vocab_size: int) -> None:
         """Refuse a vocabulary whose largest ids have no row in the embedding table.
@@ -292,6 +343,7 @@ class SquadConfig:
         wanted = ["vocab_file"]
         wanted += ["train_file"] if self.do_train else []
         wanted += ["predict_file"] if self.do_predict else []
+        self._check_pipes(["bert_config_file", *wanted])
         for name in wanted:
             path = getattr(self, name)
             try:
@@ -304,6 +356,46 @@ class SquadConfig:
                 raise ConfigError(f"--{name}: {path} does not exist.")
             if is_directory:
                 raise ConfigError(f"--{name}: {path} is a directory; name a file.")
+
+    def _check_pipes(self, names: list[str]) -> None:
+        """Refuse a pipe that two flags name: whoever reads it second would wait for ever."""
+        seen: dict[tuple[int, int], str] = {}
+        for name in names:
+            pipe = files.identity_of_pipe(getattr(self, name))
+            if pipe and pipe in seen:
+                raise ConfigError(
+                    f"--{seen[pipe]} and --{name} name the same pipe, which can be read only once; name a file, or "
+                    "give each a pipe of its own."
+                )
+            if pipe:
+                seen[pipe] = name
+
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text or a path"}
+
+
+def _as_kind(value: Any, kind: str, flag: str) -> Any:
+    """Return a value as Python's own type of that kind."""
+    is_bool = isinstance(value, bool) or type(value).__name__ in (
+        "bool_",
+        "bool",
+    )  # NumPy's, which is no number
+    try:
+        if kind == "str":
+            text = os.fspath(value)
+            if isinstance(text, str):
+                if "\0" in text:
+                    raise ConfigError(f"{flag}: {text!r} holds a NUL character, which no path can.")
+                return text
+        elif kind == "bool" and is_bool:
+            return bool(value)
+        elif kind == "int" and not is_bool:
+            return operator.index(value)
+        elif kind == "float" and isinstance(value, numbers.Real) and not is_bool:
+            return value if isinstance(value, int | float) else float(value)
+    except TypeError:
+        pass
+    raise ConfigError(f"{flag} must be {_KINDS[kind]}, not {_shortened(value)}.")
 
 
 _CHOICES = {

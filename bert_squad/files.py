@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from bert_squad.errors import OutputError, PathError, first_line
 
+reason_of = first_line
+_links: list[weakref.finalize] = []  # of `without_pattern`
 _PATTERN = re.compile(r"[*?\[\]\\]")
 
 
@@ -52,7 +54,7 @@ def reached(path: str) -> Iterator[None]:
             "mount it there."
         ) from None
     except tf.errors.OpError as error:
-        raise PathError(f"Cannot reach {path} ({error.message.strip().splitlines()[0]}).") from None
+        raise PathError(f"Cannot reach {path} ({reason_of(error)}).") from None
 
 
 def exists(path: str) -> bool:
@@ -168,9 +170,6 @@ def make_directory(path: str, flag: str = "--output_dir") -> None:
         ) from error
 
 
-reason_of = first_line
-
-
 def join(directory: str, *names: str) -> str:
     """Join path components, local or remote."""
     return os.path.join(directory, *names)
@@ -244,6 +243,13 @@ def has_pattern(path: str) -> bool:
     return _PATTERN.search(path) is not None
 
 
+def remove_links() -> None:
+    """Delete what `without_pattern` has made; for when the process is about to end at once."""
+    for finalizer in _links:
+        finalizer()
+    _links.clear()
+
+
 def without_pattern(path: str, owner: object) -> str:
     """Return a path to the same local files that TensorFlow does not take for a pattern.
 
@@ -260,7 +266,8 @@ def without_pattern(path: str, owner: object) -> str:
     if is_remote(path) or not has_pattern(path):
         return path
     folder = tempfile.mkdtemp(prefix="bert_squad-")
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    _links[:] = [finalizer for finalizer in _links if finalizer.alive]
+    _links.append(weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True))
     whole = os.path.abspath(path)
     link = os.path.join(folder, "linked")
     if os.path.isdir(whole) and not os.path.exists(f"{whole}.index"):
@@ -271,6 +278,20 @@ def without_pattern(path: str, owner: object) -> str:
         if name == prefix or name.startswith(f"{prefix}."):
             os.symlink(os.path.join(parent, name), link + name.removeprefix(prefix))
     return link
+
+
+def identity_of_pipe(path: str) -> tuple[int, int] | None:
+    """Return what tells a pipe, a socket or a terminal from all others; None for what can be read twice."""
+    if is_remote(path):
+        return None
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    is_pipe = stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
+    if is_pipe or (stat.S_ISCHR(status.st_mode) and path != os.devnull):
+        return status.st_dev, status.st_ino
+    return None
 
 
 def is_regular(path: str) -> bool:

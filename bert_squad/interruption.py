@@ -17,7 +17,7 @@ from typing import Any
 from bert_squad import whole_files
 from bert_squad.activity import current_activity
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SECONDS_TO_REACT = 0.8
 _SECONDS_OF_ONE_REQUEST = (
     0.1  # `timeout` and the like send a signal twice at once: to the process, and to its group
@@ -49,11 +49,11 @@ _request: StopRequest | None = None  # of `stopping_on_signals`, within it
 
 @contextlib.contextmanager
 def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise a `StopSignal` within the block; a whole program is such a block.
+    """Let SIGTERM, SIGINT and SIGHUP raise a `StopSignal` within the block; a whole program is such a block.
 
-    When the block does not end soon after the first signal, or at once after a second one, temporary files are
-    deleted and the process ends with 128 + the signal's number. Does nothing outside the main thread, where Python does
-    not deliver signals.
+    SIGHUP says that the terminal is gone. When the block does not end soon after the first signal, or at once after a
+    second one, temporary files are deleted and the process ends with 128 + the signal's number. Does nothing outside
+    the main thread, where Python does not deliver signals.
 
     Args:
       say: shows one line.
@@ -73,7 +73,7 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
     is_over = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in _heeded()}
     previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, request, is_over, say), daemon=True).start()
     try:
@@ -85,6 +85,17 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
             signal.signal(number, handler)
         _request = None
         os.close(writer)  # the watching thread reads the end of the pipe, and closes the other one
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals to heed: under `nohup` the end of the terminal is none of them."""
+    return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+
+
+def ignore_signals() -> None:
+    """Take no signal for a wish to stop any more, since the process is about to end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _watch(reader: int, request: StopRequest, is_over: threading.Event, say: Callable[[str], None]) -> None:
@@ -121,7 +132,7 @@ def _end(number: int, how: str, say: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def noticed_signals() -> Iterator[StopRequest]:
-    """Only notice SIGTERM and SIGINT within the block, which looks at the request and stops when it is safe.
+    """Only notice SIGTERM, SIGINT and SIGHUP within the block, which looks at the request and stops when it is safe.
 
     Works in the main thread, where Python delivers signals; elsewhere no signal is noticed. Outside of
     `stopping_on_signals` a second signal acts as it did before the block.
@@ -143,7 +154,7 @@ def noticed_signals() -> Iterator[StopRequest]:
         signal.signal(number, previous[number])
 
     with contextlib.suppress(ValueError):  # not the main thread
-        for signal_number in SIGNALS:
+        for signal_number in _heeded():
             previous[signal_number] = signal.signal(signal_number, notice)
     try:
         yield request

@@ -73,15 +73,21 @@ def _try(path: str, what: str):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         with os.fdopen(descriptor, "rb") as reader:
-            return _parsed(reader.read()), None
+            return _parsed(reader.read() or b""), None
     except OSError:  # no locks on this disk
         os.close(descriptor)
         return _try_object(path, what)
     if not _is_same(descriptor, path):  # its last owner has just deleted it
         os.close(descriptor)
         return _try(path, what)
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps(_self(what)).encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(_self(what)).encode())
+    except OSError:  # a full disk; a process that goes on, as a notebook does, must not hold the lock
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        os.close(descriptor)
+        raise
 
     def release() -> None:
         with contextlib.suppress(OSError):
@@ -138,9 +144,11 @@ def _self(what: str) -> dict[str, Any]:
 def _parsed(content: bytes) -> dict[str, Any]:
     try:
         owner = json.loads(content)
-    except ValueError:  # it is only just being written
+    except (ValueError, RecursionError):  # it is only just being written
         return {"what": "unknown"}
-    return owner if isinstance(owner, dict) else {"what": "unknown"}
+    if not isinstance(owner, dict) or not isinstance(owner.get("pid"), int):
+        return {"what": "unknown"}
+    return owner
 
 
 def _described(owner: dict[str, Any]) -> str:

@@ -14,16 +14,17 @@ from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
+from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
-from bert_squad.errors import DataError, first_line
+from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run
 from bert_squad.speed import speed_of
 from bert_squad.text.tokenization import FullTokenizer
-from bert_squad.training.session import train_model
+from bert_squad.training.session import TRAIN_RECORDS, train_model
 
 EVAL_RECORDS = "eval.tf_record"
 PREDICTIONS = "predictions.json"
@@ -57,6 +58,11 @@ class _Run:
     """What the stages of one run share."""
 
     def __init__(self, config: SquadConfig, bert_config: BertConfig):
+        if not tf.executing_eagerly():
+            raise ConfigError(
+                "TensorFlow is in graph mode in this process (disable_v2_behavior or disable_eager_execution was "
+                "called), where nothing can be run; start in a process of its own."
+            )
         self.config = config
         self.bert_config = bert_config
         config.validate(bert_config)
@@ -104,6 +110,7 @@ class _Run:
     def prepare(self) -> None:
         """Read what is to be read and try what is to be written, before anything slow starts."""
         config = self.config
+        whole_files.check_replaceable(map(self.path, self.outputs()))
         if config.do_predict:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
@@ -112,6 +119,14 @@ class _Run:
                 from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
                 check_exportable(self.export_dir)
+
+    def outputs(self) -> list[str]:
+        """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
+        config = self.config
+        names = [TRAIN_RECORDS, state_file.STATE_FILE, directory.DROPPED_FILE] if config.do_train else []
+        names += [EVAL_RECORDS, PREDICTIONS, NBEST_PREDICTIONS] if config.do_predict else []
+        names += [NULL_ODDS] if config.do_predict and config.version_2_with_negative else []
+        return names + [EVAL_RESULTS] * config.do_eval
 
     def read_predict_file(self) -> None:
         """Read the questions to answer and, to score, their answers; once, since the file may be a pipe."""

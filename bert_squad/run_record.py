@@ -183,7 +183,8 @@ def write_record(directory: str, run: Mapping[str, Any], step: int) -> None:
             "%s is no record of this program; it is left as it is, and nothing is recorded.", path
         )
         return
-    earlier = old.get("earlier", []) if old and step else []
+    earlier = old.get("earlier") if old and step else []
+    earlier = earlier if isinstance(earlier, list) else []
     if old and step:
         changes = [str(change) for change in changes_since(old, run)]
         if not changes and old.get("earlier") is not None:

@@ -16,7 +16,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from bert_squad import files
@@ -76,6 +76,7 @@ def discard_all() -> None:
     """Delete every temporary file and directory of this process; for when it is about to end."""
     for temporary in list(_held):
         discard(temporary)
+    files.remove_links()
 
 
 def _host() -> str:
@@ -132,7 +133,7 @@ def process_exists(pid: int) -> bool:
     """Say whether a process of this machine lives."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter is no number of a process
         return False
     except OSError:
         return True
@@ -148,6 +149,20 @@ def _modified(path: str) -> float:
             return files.gfile().stat(path).mtime_nsec / 1e9
     except OSError:
         return time.time()
+
+
+def check_replaceable(paths: Iterable[str]) -> None:
+    """Refuse places where no file can be written because a directory is there; for the start of a run.
+
+    Raises:
+      OutputError: naming the first of them.
+    """
+    for path in paths:
+        if files.is_directory(path):
+            raise OutputError(
+                f"{path} is a directory, and a file of that name is to be written; move it away, or choose another "
+                "--output_dir."
+            )
 
 
 @contextlib.contextmanager

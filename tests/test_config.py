@@ -1,6 +1,8 @@
 import dataclasses
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import logging
 from golden_files import golden, read_json
@@ -129,3 +131,53 @@ def test_missing_input_files_are_named_by_flag(tmp_path):
     vocab.write_text("[UNK]\n")
     with pytest.raises(ConfigError, match=r"--predict_file: dev\.json does not exist"):
         squad_config(vocab_file=str(vocab)).check_input_files()
+
+
+def test_what_notebooks_give_is_taken_as_what_it_means():
+    config = squad_config(
+        max_seq_length=np.int64(64),
+        learning_rate=np.float32(0.5),
+        do_train=np.bool_(False),
+        output_dir=Path("out"),
+    )
+    values = (config.max_seq_length, config.learning_rate, config.do_train, config.output_dir)
+    assert values == (64, 0.5, False, "out")
+    assert [type(value) for value in values] == [int, float, bool, str]
+    model = BertConfig(vocab_size=np.int64(100), hidden_dropout_prob=np.float32(0.5))
+    json.dumps(model.to_dict())
+    assert (model.vocab_size, model.hidden_dropout_prob) == (100, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("max_seq_length", "64", "must be a whole number, not '64'"),
+        ("n_best_size", 2.5, "must be a whole number, not 2.5"),
+        ("n_best_size", True, "must be a whole number, not True"),
+        ("seed", None, "must be a whole number, not None"),
+        ("learning_rate", "1e-3", "must be a number, not '1e-3'"),
+        ("do_lower_case", "False", "must be True or False, not 'False'"),
+        ("vocab_file", None, "must be a text or a path, not None"),
+        ("output_dir", b"out", "must be a text or a path, not b'out'"),
+        ("output_dir", "o\0ut", "holds a NUL character"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_its_flag(name, value, sentence):
+    with pytest.raises(ConfigError, match=f"--{name}:? .*{sentence}"):
+        squad_config(**{name: value})
+
+
+@pytest.mark.parametrize("epochs", [1e9, 1e300, 1e308])
+def test_steps_beyond_counting_are_refused(epochs):
+    config = squad_config(do_train=True, train_file="t.json", num_train_epochs=epochs, train_batch_size=4)
+    with pytest.raises(
+        ConfigError, match=r"--num_train_epochs=.* of 40 questions are .* steps; there can be at most"
+    ):
+        config.num_train_steps(40)
+
+
+def test_a_batch_beyond_the_memory_is_refused():
+    """It would be filled with the same windows again and again until the system ends the program."""
+    config = squad_config(do_train=True, train_file="t.json", train_batch_size=2_000_000_000)
+    with pytest.raises(ConfigError, match="--train_batch_size=2000000000 is too large"):
+        config.validate(TINY)

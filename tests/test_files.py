@@ -3,7 +3,7 @@ import os
 import pytest
 
 from bert_squad import files, whole_files
-from bert_squad.errors import OutputError
+from bert_squad.errors import OutputError, PathError
 
 
 def test_a_file_appears_only_when_complete(tmp_path):
@@ -54,3 +54,10 @@ def test_remote_paths_go_through_tensorflow(tmp_path):
     assert not files.exists(url)
     with pytest.raises(OSError, match=r"predictions\.json"):
         files.read_bytes(url)
+
+
+def test_an_error_of_tensorflow_without_a_text_is_named_by_its_kind():
+    import tensorflow as tf
+
+    with pytest.raises(PathError, match=r"Cannot reach ram://x \(NotFoundError\)"), files.reached("ram://x"):
+        raise tf.errors.NotFoundError(None, None, "")

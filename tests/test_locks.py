@@ -10,7 +10,7 @@ import pytest
 from program import environment
 
 from bert_squad import locks
-from bert_squad.errors import DirectoryInUseError
+from bert_squad.errors import DirectoryInUseError, OutputError
 
 HOLDER = (
     "import sys; from bert_squad import locks\n"
@@ -102,3 +102,50 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
     with pytest.raises(OSError, match=r"Cannot write the lock"):
         locks.exclusive(str(tmp_path / "lock"), "training").__enter__()
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_full_disk_does_not_hold_the_lock(tmp_path, monkeypatch):
+    """A notebook goes on, makes room, and runs the cell again."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = str(tmp_path / "lock")
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutputError, match="No space left on device"), locks.exclusive(path, "training"):
+        pass
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+    with locks.exclusive(path, "training"):
+        assert os.listdir(tmp_path) == ["lock"]
+
+
+def test_a_pipe_in_the_place_of_the_lock_is_said_each_time(tmp_path):
+    for _ in range(2):
+        os.mkfifo(tmp_path / "lock")
+        with (
+            pytest.raises(OutputError, match="Cannot write the lock"),
+            locks.exclusive(str(tmp_path / "lock"), "x"),
+        ):
+            pass
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("pid", ['"7"', "null", "[]", "1" + "0" * 40, "9" * 5000])
+def test_a_lock_object_of_any_content_is_a_sentence(pid):
+    """Where the file is the lock, a person may have written to it."""
+    import tensorflow as tf
+
+    path = "ram://odd_locks/lock"
+    if tf.io.gfile.exists(path):
+        tf.io.gfile.remove(path)
+    with tf.io.gfile.GFile(path, "w") as writer:
+        writer.write(f'{{"host": "{socket.gethostname()}", "pid": {pid}}}')
+    if pid == "1" + "0" * 40:  # no process has such a number: its owner is gone
+        with locks.exclusive(path, "training"):
+            return
+    with (
+        pytest.raises(DirectoryInUseError, match="it has not said yet which"),
+        locks.exclusive(path, "training"),
+    ):
+        pass

@@ -19,6 +19,7 @@ from bert_squad import files, whole_files
 from bert_squad.checkpoints.state_file import (
     OWN_NAME,
     PREFIX,
+    checkpoints_in,
     last_part,
     locate,
     names_nothing,
@@ -177,19 +178,20 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
     try:
         temporary = whole_files.create_temporary(prefix, is_directory=True)
         save_tf1_checkpoint(files.join(temporary, name), model, optimizer, step)
-        # The index is renamed last.
-        for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
-            files.synchronize(files.join(temporary, file))
-            files.rename(files.join(temporary, file), files.join(directory, file))
         recorded = map(last_part, recorded_names(directory) or ())
         kept = [old for old in recorded if old and old != name and _is_here(directory, old)]
         kept.append(name)
         dropped, kept = kept[:-keep_max], kept[-keep_max:]
-        _note_dropped(directory, dropped)
+        # Until the `checkpoint` file names the new one, whatever there is of it is half a checkpoint.
+        _note_dropped(directory, [*dropped, name])
+        # The index is renamed last.
+        for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
+            files.synchronize(files.join(temporary, file))
+            files.rename(files.join(temporary, file), files.join(directory, file))
         write_state(directory, kept)
     except (OSError, tf.errors.OpError) as error:
-        with contextlib.suppress(OSError):
-            files.remove(files.join(directory, DROPPED_FILE))
+        with contextlib.suppress(OSError, CheckpointError):
+            finish_dropping(directory)
         raise OutputError(
             f"Cannot save the checkpoint {prefix} ({files.reason_of(error)}); earlier checkpoints are unchanged. Free "
             "some space or restore write permission, then run the same command again to continue."
@@ -220,7 +222,10 @@ def _check_finite(model, optimizer, prefix: str) -> None:
 
 
 def finish_dropping(directory: str) -> None:
-    """Delete the old checkpoints that a killed run was about to delete; whoever calls must be the one who trains."""
+    """Delete what a save that was killed, or failed, has left: old checkpoints to delete, and half of a new one.
+
+    Whoever calls must be the one who trains.
+    """
     path = files.join(directory, DROPPED_FILE)
     if not files.exists(path):
         return
@@ -228,14 +233,18 @@ def finish_dropping(directory: str) -> None:
         dropped = json.loads(files.read_bytes(path))
     except (OSError, ValueError, RecursionError):
         return
-    kept = set(map(last_part, recorded_names(directory) or ()))
-    _delete(directory, [name for name in dropped if isinstance(name, str) and name not in kept])
+    recorded = recorded_names(directory)
+    names = dropped if isinstance(dropped, list) else []
+    is_first_save = recorded is None and len(names) == 1 and set(checkpoints_in(directory)) <= set(names)
+    if not recorded and not is_first_save:
+        return  # the `checkpoint` file is lost: a person has to look at what there is
+    kept = set(map(last_part, recorded or ()))
+    _delete(directory, [name for name in names if isinstance(name, str) and name not in kept])
 
 
 def _note_dropped(directory: str, names: list[str]) -> None:
-    if names:
-        with whole_files.open_whole(files.join(directory, DROPPED_FILE)) as writer:
-            writer.write(json.dumps(names))
+    with whole_files.open_whole(files.join(directory, DROPPED_FILE)) as writer:
+        writer.write(json.dumps(names))
 
 
 def _delete(directory: str, names: list[str]) -> None:

@@ -51,7 +51,9 @@ def write_huggingface_directory(
     check_writable_target(directory)
     temporary = ""
     try:
-        temporary = whole_files.create_temporary(directory.rstrip("/"), is_directory=True)
+        place = os.path.realpath(directory)  # where a link leads, and without a `.` at the end
+        whole_files.remove_abandoned(os.path.dirname(place))
+        temporary = whole_files.create_temporary(place, is_directory=True)
         _write_json(files.join(temporary, CONFIG_FILE), huggingface_config(bert_config))
         _write_json(
             files.join(temporary, TOKENIZER_CONFIG_FILE), tokenizer_config(bert_config, do_lower_case)
@@ -61,7 +63,7 @@ def write_huggingface_directory(
         metadata = {"format": "pt"} | ({} if step is None else {STEP_KEY: str(step)})
         save_file(_huggingface_weights(weights), files.join(temporary, WEIGHTS_FILE), metadata)
         files.synchronize_tree(temporary)
-        os.rename(temporary, directory)  # an empty directory is replaced
+        os.rename(temporary, place)  # an empty directory is replaced
     except (OSError, SafetensorError) as error:
         raise OutputError(
             f"Cannot write the Hugging Face directory {directory} ({files.reason_of(error)})."
@@ -81,6 +83,8 @@ def check_writable_target(directory: str) -> None:
         raise OutputError(
             f"{directory} is remote; write the Hugging Face directory to a local disk and copy it."
         )
+    if os.path.isdir(directory) and os.path.samefile(directory, "."):
+        raise OutputError(f"{directory} is the current directory, which cannot be replaced; name a new one.")
     if os.path.isdir(directory) and not os.listdir(directory):
         return
     if os.path.lexists(directory):

@@ -33,7 +33,7 @@ def recorded_names(directory: str) -> list[str] | None:
     if not files.is_file(path):
         return None
     try:
-        state = text_format.Parse(files.read_bytes(path).decode("utf-8"), CheckpointState())
+        state = text_format.Parse(files.read_bytes(path).decode("utf-8-sig"), CheckpointState())
     except (OSError, ValueError, RecursionError, text_format.ParseError) as error:
         raise CheckpointError(
             f"The checkpoint state file {path} cannot be read ({files.reason_of(error)}); delete it to start afresh, "
@@ -112,6 +112,12 @@ def checkpoints_in(directory: str) -> list[str]:
     return sorted(filter(OWN_NAME.fullmatch, names), key=lambda name: int(name.rsplit("-", 1)[1]))
 
 
+def _some(words: list[str]) -> str:
+    """List words, cut where there are many or long ones, the last of them being shown."""
+    shown = words if len(words) <= 10 else [*words[:5], "...", *words[-4:]]
+    return ", ".join(word if len(word) <= 300 else f"{word[:150]}...{word[-100:]}" for word in shown)
+
+
 def names_nothing(directory: str, problems: list[str]) -> CheckpointError:
     """Return the error for a `checkpoint` file of which nothing can be used.
 
@@ -120,10 +126,10 @@ def names_nothing(directory: str, problems: list[str]) -> CheckpointError:
       problems: what it names, each with what is wrong with it.
     """
     state = files.join(directory, STATE_FILE)
-    named = f"names {', '.join(problems)}" if problems else "names no checkpoint"
+    named = f"names {_some(problems)}" if problems else "names no checkpoint"
     lying = checkpoints_in(directory)
     advice = (
-        f'There are {", ".join(lying)}: let it hold the line `model_checkpoint_path: "{lying[-1]}"` to go on from '
+        f'There are {_some(lying)}: let it hold the line `model_checkpoint_path: "{lying[-1]}"` to go on from '
         "there, or choose another directory to begin anew"
         if lying
         else "Copy the missing files there, or delete it to begin anew"
@@ -143,7 +149,7 @@ def check_all_named(directory: str) -> None:
     lying = [] if files.exists(state) else checkpoints_in(directory)
     if lying:
         raise CheckpointError(
-            f"{directory} holds {', '.join(lying)} but no `{STATE_FILE}` file, so training would begin anew over them. "
+            f"{directory} holds {_some(lying)} but no `{STATE_FILE}` file, so training would begin anew over them. "
             f'To go on, write the line `model_checkpoint_path: "{lying[-1]}"` to {state}; to begin anew, choose '
             "another --output_dir or move them away."
         )

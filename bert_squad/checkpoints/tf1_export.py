@@ -1,5 +1,6 @@
 """Write tensors as a new TF1 checkpoint with `bert_config.json` and `vocab.txt` beside it, whole or not at all."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import tensorflow as tf
 from bert_squad import files, whole_files
 from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
 from bert_squad.checkpoints.state_file import PREFIX, STATE_FILE
-from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.checkpoints.tf1 import checkpoint_files, write_tensors
 from bert_squad.config import BertConfig
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.json_files import parse_json
@@ -38,7 +39,7 @@ def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: by
     """Decide where a checkpoint goes, before anything slow starts.
 
     Args:
-      target: a prefix, or a directory: one that exists, or with a `/` at the end.
+      target: a prefix, not empty, or a directory: one that exists, or with a `/` at the end.
       step: for the name in a directory, `model.ckpt-<step>`.
       config_json: contents of `bert_config.json`, or None when it is not known.
       vocabulary: contents of `vocab.txt`, or None.
@@ -56,7 +57,9 @@ def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: by
         contents[STATE_FILE] = (
             f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'.encode()
         )
-    present = [f"{prefix}.index"] if files.exists(f"{prefix}.index") else []
+    directory = os.path.dirname(prefix) or "."
+    present = checkpoint_files(prefix) if files.is_directory(directory) else []
+    present.sort(key=lambda path: not path.endswith(".index"))
     for name, content in list(contents.items()):
         path = files.join(os.path.dirname(prefix), name)
         if files.exists(path):
@@ -95,6 +98,7 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
     temporary = ""
     moved: list[str] = []
     try:
+        whole_files.remove_abandoned(target.directory)
         temporary = whole_files.create_temporary(target.prefix, is_directory=True)
         write_tensors(files.join(temporary, os.path.basename(target.prefix)), tensors)
         for name, content in target.beside.items():
@@ -102,14 +106,17 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
                 writer.write(content)
         for name in sorted(files.names_in(temporary), key=_order):
             files.synchronize(files.join(temporary, name))
-            files.rename(files.join(temporary, name), files.join(target.directory, name))
             moved.append(files.join(target.directory, name))
-    except (OSError, tf.errors.OpError) as error:
-        for path in moved:
-            files.remove(path)
-        raise OutputError(
-            f"Cannot write the checkpoint {target.prefix} ({files.reason_of(error)})."
-        ) from None
+            files.rename(files.join(temporary, name), moved[-1])
+    except BaseException as error:  # a signal too
+        with contextlib.suppress(OSError):
+            for path in moved:
+                files.remove(path)
+        if isinstance(error, OSError | tf.errors.OpError):
+            raise OutputError(
+                f"Cannot write the checkpoint {target.prefix} ({files.reason_of(error)})."
+            ) from None
+        raise
     finally:
         if temporary:
             whole_files.discard(temporary)

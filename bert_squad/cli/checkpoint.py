@@ -4,9 +4,10 @@ import contextlib
 
 from absl import flags
 
+from bert_squad.activity import doing
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
-from bert_squad.errors import ConfigError
+from bert_squad.errors import ConfigError, OutputError
 
 _USAGE = """\
 Usage: {program} inspect PATH
@@ -57,16 +58,19 @@ def main(program: str, words: list[str]) -> int:
     wanted = {"inspect": 1, "convert": 2}.get(action)
     if wanted is None:
         raise ConfigError(f"Unknown action {action!r}; it is inspect or convert. See {program} --help.")
+    names = "PATH" if action == "inspect" else "SOURCE and TARGET"
     if len(paths) != wanted:
-        names = "PATH" if action == "inspect" else "SOURCE and TARGET"
         raise ConfigError(f"{action} takes {names}, not {len(paths)} paths. See {program} --help.")
+    if not all(paths):
+        raise ConfigError(f"{action} takes {names}, and one of them is empty.")
     given = sorted(name for name in flag_values if flag_values[name].present)
     if action == "inspect":
         if given:
             raise ConfigError(f"inspect takes no --{given[0]}.")
         from bert_squad.checkpoints.inspection import inspect_checkpoint  # imports TensorFlow
 
-        _print(inspect_checkpoint(paths[0]))
+        with doing(f"reading {paths[0]}"):
+            _print(inspect_checkpoint(paths[0]))
         return 0
     if flag_values["to"].value is None:
         raise ConfigError("convert needs --to=tf1 or --to=huggingface.")
@@ -74,10 +78,14 @@ def main(program: str, words: list[str]) -> int:
 
     source, target = paths
     values = {name: flag_values[name].value for name in ("bert_config_file", "vocab_file", "do_lower_case")}
-    _print(convert(source, target, flag_values["to"].value, **values))
+    with doing(f"converting {source}"):
+        summary = convert(source, target, flag_values["to"].value, **values)
+    with contextlib.suppress(OutputError):  # what it says is of less worth than what was written
+        _print(summary)
     return 0
 
 
 def _print(text: object) -> None:
+    """Print what the command was given for."""
     with contextlib.suppress(streams.ReaderGoneError):  # `inspect ... | head`
         streams.print_line(str(text))

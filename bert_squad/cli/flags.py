@@ -127,7 +127,7 @@ _DEFINERS = {
 }
 
 
-_ABSL_MODULES = ("absl.logging", "absl.app", "absl.flags")
+_ABSL_MODULES = ("absl.logging", "absl.flags")  # not `absl.app`, which is not used, but loaded by TensorFlow
 
 
 def with_absl_flags() -> flags.FlagValues:
@@ -203,14 +203,12 @@ def read_flags(arguments: list[str], flag_values: flags.FlagValues) -> list[str]
         words = flag_values(arguments)[1:]
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(_unknown_flag(error.flagname, flag_values)) from None
-    except (
-        flags.Error,
-        OSError,
-        ValueError,
-    ) as error:  # the last two from a --flagfile: unreadable, or not UTF-8
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The file that --flagfile names cannot be read: {first_line(error)}") from None
+    except (flags.Error, ValueError) as error:  # a ValueError from a flag of absl's own
         reason = first_line(error)
-        where = "" if isinstance(error, flags.Error) else "The file that --flagfile names cannot be read: "
-        raise ConfigError(f"{where}{reason if len(reason) < 500 else reason[:500] + '...'}") from None
+        # The value may be long, and the reason is at the end.
+        raise ConfigError(reason if len(reason) < 500 else f"{reason[:250]}...{reason[-200:]}") from None
     given = [(f"--{name}: ", flag_values[name].value) for name in flag_values if flag_values[name].present]
     for where, value in [*given, *(("", word) for word in words)]:
         for text in value if isinstance(value, list) else [value]:
@@ -219,7 +217,9 @@ def read_flags(arguments: list[str], flag_values: flags.FlagValues) -> list[str]
 
 
 def _check_is_text(value: Any, where: str) -> None:
-    """Refuse bytes that are not UTF-8, which Python hands on as lone surrogates and TensorFlow cannot take."""
+    """Refuse bytes that are not UTF-8, which Python hands on as lone surrogates and TensorFlow cannot take, and NUL."""
+    if "\0" in str(value):
+        raise ConfigError(f"{where}{str(value)!r} holds a NUL character, which no path can.")
     try:
         str(value).encode("utf-8")
     except UnicodeEncodeError:

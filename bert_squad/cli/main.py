@@ -9,12 +9,13 @@ import warnings
 
 from absl import flags, logging
 
+from bert_squad import whole_files
 from bert_squad.activity import activity_at
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.config import BertConfig, SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
-from bert_squad.interruption import StopSignal, stopping_on_signals
+from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_signals
 
 # A first word that stands here goes to a module of its own: its `main(program, words)` returns the exit code.
 # It is imported then and imports TensorFlow later still, when its words are known to be right.
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: the program's name and its flags; `sys.argv` when None.
 
     Returns:
-      The exit code: 0, 1 after an error, 128 + the signal's number after SIGTERM or SIGINT.
+      The exit code: 0, 1 after an error, 128 + the signal's number after SIGTERM, SIGINT or SIGHUP.
     """
     arguments = sys.argv if arguments is None else arguments
     program = os.path.basename(arguments[0])
@@ -119,9 +120,11 @@ def _run(config: SquadConfig) -> int:
 
 
 def console() -> None:
-    """Entry point of the console command."""
+    """Run the program as a process of its own, and end that."""
     code = main()
+    ignore_signals()  # all is done: Python's own end, half a second of it, is no place for one
     streams.finish()
     if code >= 128:
+        whole_files.discard_all()
         os._exit(code)  # at once: what threads are still computing is of no use any more
     sys.exit(code)

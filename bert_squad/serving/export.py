@@ -80,7 +80,7 @@ def export_model(
         extra = files.join(temporary, ASSETS_EXTRA)
         files.make_directory(extra, "--export_dir")
         with whole_files.open_whole(files.join(extra, VOCABULARY), "wb") as writer:
-            writer.write(files.read_bytes(tokenizer.vocab_file))
+            writer.write(tokenizer.vocab_content)
         write_warmup_requests(temporary, extra)
         files.synchronize_tree(temporary)
         version_dir = _publish(temporary, export_dir)
@@ -154,7 +154,7 @@ def _description(
         "vocabulary": {
             "file": tokenizer.vocab_file,
             "pieces": len(tokenizer.vocab),
-            "sha256": hashlib.sha256(files.read_bytes(tokenizer.vocab_file)).hexdigest(),
+            "sha256": hashlib.sha256(tokenizer.vocab_content).hexdigest(),
         },
         "null_score_diff_threshold": config.null_score_diff_threshold
         if config.version_2_with_negative

@@ -201,7 +201,8 @@ class FullTokenizer:
 
     def __init__(self, vocab_file: str, do_lower_case: bool = True):
         self.vocab_file = str(vocab_file)
-        self.vocab = load_vocab(self.vocab_file)
+        self.vocab_content = _read_vocab(self.vocab_file)  # kept: a pipe can be read once, a file can change
+        self.vocab = _parse_vocab(self.vocab_content, self.vocab_file)
         self.inv_vocab = {index: piece for piece, index in self.vocab.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(self.vocab)
@@ -275,12 +276,19 @@ def load_vocab(vocab_file: str) -> dict[str, int]:
 
     Source: `load_vocab` of the legacy tokenization.py.
     """
+    return _parse_vocab(_read_vocab(vocab_file), vocab_file)
+
+
+def _read_vocab(vocab_file: str) -> bytes:
     try:
-        content = files.read_bytes(vocab_file)
+        return files.read_bytes(vocab_file)
     except OSError as error:
         raise DataError(
             f"Cannot read the vocabulary {vocab_file} ({files.reason_of(error)}); check --vocab_file."
         ) from None
+
+
+def _parse_vocab(content: bytes, vocab_file: str) -> dict[str, int]:
     looks = what_it_looks_like(content)
     if looks:
         raise DataError(f"The vocabulary {vocab_file} is not UTF-8 text: it looks like {looks}.")

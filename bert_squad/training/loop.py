@@ -117,13 +117,15 @@ def train(
 
     Raises:
       TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint.
-      RunInterruptedError: after SIGTERM or SIGINT; the step in hand was finished and saved.
+      RunInterruptedError: after SIGTERM, SIGINT or SIGHUP; the step in hand was finished and saved.
     """
-    last_saved = resumed_from or save(first_step)
     with (
         noticed_signals() as stop,
         TrainingProgress(first_step, num_train_steps, batch_size) as progress,
     ):
+        last_saved = resumed_from or save(first_step)
+        if stop.signal_number:
+            raise _interrupted(stop.signal_number, first_step, num_train_steps, last_saved)
         batches = iter(batches)
         for step in range(first_step + 1, num_train_steps + 1):
             batch = next(batches, None)
@@ -150,8 +152,12 @@ def train(
             if step % save_steps == 0 or step == num_train_steps or signal_number:
                 last_saved = save(step)
             if signal_number:
-                raise RunInterruptedError(
-                    f"Stopped by signal {signal_number} after step {step} of {num_train_steps}; saved as "
-                    f"{last_saved}. Run the same command again to continue.",
-                    signal_number,
-                )
+                raise _interrupted(signal_number, step, num_train_steps, last_saved)
+
+
+def _interrupted(signal_number: int, step: int, num_train_steps: int, last_saved: str) -> RunInterruptedError:
+    return RunInterruptedError(
+        f"Stopped by signal {signal_number} after step {step} of {num_train_steps}; saved as {last_saved}. Run the "
+        "same command again to continue.",
+        signal_number,
+    )

@@ -61,7 +61,6 @@ def train_model(
         return
     records = files.join(config.output_dir, TRAIN_RECORDS)
     _write_records(config, tokenizer, examples, records)
-    directory.finish_dropping(config.output_dir)
     write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
     train(
@@ -107,7 +106,7 @@ def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
         version_2_with_negative=config.version_2_with_negative,
         left_out=left_out,
     )
-    num_train_steps = int(len(examples) / config.train_batch_size * config.num_train_epochs)
+    num_train_steps = config.num_train_steps(len(examples))
     if num_train_steps < 1:
         raise ConfigError(
             f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
@@ -121,6 +120,7 @@ def _begin(
     config: SquadConfig, model: BertForSquad, optimizer: AdamWeightDecay, this_run: dict[str, Any]
 ) -> tuple[str | None, int]:
     """Fill the model with what training begins from; return the checkpoint that it goes on from, and its step."""
+    directory.finish_dropping(config.output_dir)
     state_file.check_all_named(config.output_dir)
     if files.is_file(files.join(config.output_dir, state_file.STATE_FILE)):
         allowed = config.allow_changed_run

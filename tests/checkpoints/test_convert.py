@@ -448,3 +448,26 @@ def test_the_minilm_encoder_with_a_head_in_transformers(tmp_path):
     )
     length = sum(feature.input_mask)
     assert encoded["input_ids"][: length - 1] == list(feature.input_ids[: length - 1])
+
+
+def test_a_signal_between_the_renames_leaves_nothing(source, tmp_path, monkeypatch):
+    class Stopped(BaseException):
+        pass
+
+    def rename(old, new, rename=os.replace):
+        rename(old, new)
+        if new.endswith(".index"):
+            raise Stopped
+
+    (tmp_path / "new").mkdir()
+    monkeypatch.setattr(os, "replace", rename)
+    with pytest.raises(Stopped):
+        convert(str(source), str(tmp_path / "new" / "m"), "tf1")
+    assert os.listdir(tmp_path / "new") == []
+
+
+def test_data_without_an_index_is_not_overwritten(source, tmp_path):
+    (tmp_path / "m.data-00000-of-00001").write_text("the user's own")
+    with pytest.raises(OutputError, match=r"m\.data-00000-of-00001 exists already"):
+        convert(str(source), str(tmp_path / "m"), "tf1")
+    assert (tmp_path / "m.data-00000-of-00001").read_text() == "the user's own"

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 
@@ -319,6 +320,66 @@ def test_a_kill_before_the_deletion_leaves_nothing_for_ever(model, optimizer, tm
     assert "checkpoint.dropped" not in names(tmp_path)
 
 
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("renames", range(5))
+@pytest.mark.parametrize("first", [True, False])
+def test_a_kill_between_the_renames_of_a_save_leaves_nothing_for_ever(
+    model, optimizer, tmp_path, monkeypatch, renames, first
+):
+    """Not even when the next run saves at other steps, and so never writes over what is left."""
+    if not first:
+        directory.save(str(tmp_path), model, optimizer, 1, keep_max=1)
+    before, todo = names(tmp_path), renames + 1
+
+    def rename(source, target, rename=os.replace):
+        nonlocal todo
+        todo -= 1
+        if not todo:
+            raise Killed
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", rename)
+    with contextlib.suppress(Killed):
+        directory.save(str(tmp_path), model, optimizer, 2, keep_max=1)
+    monkeypatch.undo()
+    directory.finish_dropping(str(tmp_path))
+    state_file.check_all_named(str(tmp_path))
+    latest = directory.latest_checkpoint(str(tmp_path))
+    if renames < 4:  # the note, two files of the checkpoint, the `checkpoint` file
+        assert names(tmp_path) == before
+    else:
+        assert latest == str(tmp_path / "model.ckpt-2")
+        assert not any("ckpt-1" in name or "dropped" in name for name in names(tmp_path))
+
+
+def test_a_lost_state_file_deletes_nothing(model, optimizer, tmp_path):
+    for step in (1, 2):
+        directory.save(str(tmp_path), model, optimizer, step)
+    (tmp_path / "checkpoint.dropped").write_text('["model.ckpt-1", "model.ckpt-2"]')
+    for state in (None, ""):
+        (tmp_path / "checkpoint").unlink() if state is None else (tmp_path / "checkpoint").write_text(state)
+        directory.finish_dropping(str(tmp_path))
+        assert state_file.checkpoints_in(str(tmp_path)) == ["model.ckpt-1", "model.ckpt-2"]
+
+
+def test_a_save_that_fails_halfway_leaves_no_half(model, optimizer, tmp_path, monkeypatch):
+    directory.save(str(tmp_path), model, optimizer, 1)
+    before = names(tmp_path)
+
+    def refuse(source, target, rename=os.replace):
+        if target.endswith("ckpt-2.index"):
+            raise OSError(28, "No space left on device", target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OutputError, match="No space left on device"):
+        directory.save(str(tmp_path), model, optimizer, 2)
+    assert names(tmp_path) == before
+
+
 def test_an_old_checkpoint_that_cannot_be_deleted_is_a_warning(
     model, optimizer, tmp_path, monkeypatch, warnings
 ):
@@ -333,3 +394,18 @@ def test_an_old_checkpoint_that_cannot_be_deleted_is_a_warning(
     directory.save(str(tmp_path), model, optimizer, 2, keep_max=1)
     assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-2")
     assert any("Cannot delete the old checkpoint file" in line for line in warnings)
+
+
+def test_a_state_file_that_an_editor_of_windows_has_saved(model, optimizer, tmp_path):
+    directory.save(str(tmp_path), model, optimizer, 1)
+    content = (tmp_path / "checkpoint").read_bytes()
+    (tmp_path / "checkpoint").write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert directory.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-1")
+
+
+def test_thousands_of_names_make_no_endless_sentence(tmp_path):
+    lines = [f'all_model_checkpoint_paths: "model.ckpt-{step}"' for step in range(3000)]
+    (tmp_path / "checkpoint").write_text("\n".join([*lines, f'model_checkpoint_path: "{"x" * 5000}"']))
+    with pytest.raises(CheckpointError, match=r"names 'xxx.*\.\.\..*, so nothing can be restored") as caught:
+        directory.latest_checkpoint(str(tmp_path))
+    assert len(str(caught.value)) < 2000

@@ -1,13 +1,15 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from absl import flags
 from absl import logging as absl_logging
 from golden_files import golden
-from program import run_console, run_program
+from program import environment, run_console, run_program
 from tiny_models import TINY, VOCABULARY, random_inputs, tiny_model, write_huggingface
 
 from bert_squad.checkpoints.convert import KINDS, convert
@@ -15,7 +17,7 @@ from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
 from bert_squad.cli import checkpoint
 from bert_squad.cli import flags as cli_flags
-from bert_squad.errors import ConfigError
+from bert_squad.errors import ConfigError, OutputError
 
 
 @pytest.fixture
@@ -226,3 +228,44 @@ def test_a_run_from_another_kind_of_model_ends_at_once(tmp_path):
         "'bert' can be used."
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_an_odd_place_for_a_huggingface_directory(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / "there").mkdir()
+    os.symlink("there", folder / "link")
+    assert convert("model.ckpt", "link", "huggingface").target == "link"
+    assert "config.json" in os.listdir(folder / "there")
+    assert os.path.islink(folder / "link")
+    (folder / "empty").mkdir()
+    monkeypatch.chdir(folder / "empty")
+    for target, sentence in ((".", ". is the current directory"), ("", "one of them is empty")):
+        with pytest.raises((ConfigError, OutputError), match=sentence):
+            checkpoint.main("bert-squad", ["convert", "../model.ckpt", target, "--to=huggingface"])
+    assert os.listdir(folder / "empty") == []
+
+
+@pytest.mark.parametrize("to", KINDS)
+def test_what_a_killed_conversion_left_goes_with_the_next(folder, to):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from bert_squad import whole_files as w\n"
+         "w.create_temporary(sys.argv[1], is_directory=True); import os; os._exit(9)", str(folder / "new")],
+        env=environment(),
+    )  # fmt: skip
+    assert process.wait(timeout=60) == 9
+    assert any(".tmp-" in name for name in os.listdir(folder))
+    convert(str(folder / "model.ckpt"), str(folder / "new"), to)
+    assert not any(".tmp-" in name for name in os.listdir(folder))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_output_costs_the_words_not_the_work(folder):
+    with open("/dev/full", "w") as full:
+        done = run_console("checkpoint", "convert", "model.ckpt", "n", "--to=tf1", cwd=folder, stdout=full)
+        assert (done.returncode, "checkpoint: error" in done.stderr) == (0, False)
+        assert (folder / "n.index").exists()
+        done = run_console("checkpoint", "inspect", "model.ckpt", cwd=folder, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "bert-squad checkpoint: error: Cannot write to the standard output (No space left on device).\n"
+    )

@@ -123,3 +123,32 @@ def test_help_exits_with_success():
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: run_squad.py --bert_config_file=...")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--logger_levels=a:b", "Unknown level: 'b'"),
+        ("--stderrthreshold=bad", "--stderrthreshold must be one of"),
+        ("--flagfile={path}", r"--output_dir: 'o\\x00ut' holds a NUL character"),
+        ("--seed=" + "9" * 5000, r"flag --seed=9+\.\.\..*(digits|4300)"),
+    ],
+)
+def test_a_wrong_value_is_not_blamed_on_a_flagfile(tmp_path, argument, sentence):
+    path = tmp_path / "flags.txt"
+    path.write_text("--output_dir=o\0ut\n")
+    values = cli_flags.define_flags(cli_flags.with_absl_flags())
+    with pytest.raises(ConfigError, match=f"^{sentence}") as caught:
+        cli_flags.parse(["run_squad.py", *REQUIRED, argument.format(path=path)], values)
+    assert "--flagfile" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_tensorflow_defines_is_no_flag_of_ours():
+    """A second run in one process takes what the first took, and refuses the same."""
+    import absl.app
+
+    absl.app.define_help_flags()
+    values = cli_flags.define_flags(cli_flags.with_absl_flags())
+    with pytest.raises(ConfigError, match="Unknown flag --only_check_args"):
+        cli_flags.parse(["run_squad.py", *REQUIRED, "--only_check_args"], values)

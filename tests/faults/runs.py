@@ -86,4 +86,4 @@ def has_temporary(folder: Path, start: str) -> bool:
         return False
 
 
-EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}

@@ -106,3 +106,17 @@ def test_a_file_of_the_user_is_left_alone(tmp_path, warnings):
     (tmp_path / "run.json").write_text("[" * 100_000)
     check_same_run(str(tmp_path), describe(), allow_changed_run=False, trains=True)
     assert "nested too deeply" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    "part", ["flags", "model", "vocabulary", "train_data", "earlier", "tensorflow", "init_checkpoint"]
+)
+@pytest.mark.parametrize("content", [None, 5, "abc", [1], {"a": [1]}])
+def test_a_record_that_somebody_has_edited_ends_nothing(output, warnings, part, content):
+    record = {**read_record(output), part: content}
+    with open(f"{output}/run.json", "w", encoding="utf-8") as writer:
+        json.dump(record, writer)
+    check_same_run(output, describe(), allow_changed_run=True, trains=True)
+    write_record(output, describe(seed=1, data=b"[]"), 3)
+    earlier = [change for change in read_record(output)["earlier"] if isinstance(change, dict)]
+    assert [change["until_step"] for change in earlier if "until_step" in change] == [3]

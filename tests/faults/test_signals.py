@@ -27,6 +27,14 @@ TRAINING = [*TRAIN, "--num_train_epochs=400", "--save_checkpoints_steps=7", "--o
 USING = [*PREDICT, "--do_eval", "--do_export", "--output_dir=output"]
 
 
+@pytest.fixture(autouse=True)
+def terminal_can_end():
+    """Programs that the tests start heed SIGHUP, also when the tests themselves run under `nohup`."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
 def maps_tensorflow():
     """Say whether a child of this process has begun to load TensorFlow."""
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
@@ -161,3 +169,46 @@ def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     )
     code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
     assert code == 15
+
+
+def test_without_its_terminal_a_program_stops_like_that_too(tmp_path):
+    code, stderr, _ = run_worker(
+        tmp_path, "print('ready', flush=True); time.sleep(60); time.sleep(60)", signal.SIGHUP
+    )
+    assert code == 1, stderr  # the worker has no `main` around it that turns the exception into 129
+    assert "StopSignal: stopped by signal 1" in stderr
+
+
+def test_under_nohup_the_end_of_the_terminal_is_no_reason_to_stop(tmp_path):
+    body = "print('ready', flush=True)\n    time.sleep(1)\n    whole_files.discard_all()\n    os._exit(7)"
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does; a child inherits it
+    code, _, _ = run_worker(tmp_path, body, signal.SIGHUP)
+    assert code == 7
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+def test_a_signal_while_modules_are_imported(tmp_path, number):
+    """Most of them are imported before the flags are read."""
+    process = start(make_folder(tmp_path), *USING, restore_signals=True)
+    loaded = "_multiarray_umath"  # of NumPy: early, and in the middle of a library
+    maps = Path(f"/proc/{process.pid}/maps")
+    assert wait_for(process, lambda: loaded in maps.read_text()), said(tmp_path)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == EXIT_CODES[number], said(tmp_path)
+    assert len(said(tmp_path).splitlines()) == 1
+    assert re.match(r"run_squad\.py: stopped (by signal \d+ )?while starting", own_lines(tmp_path)[0])
+
+
+def test_a_signal_when_all_is_done_changes_nothing(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom bert_squad.cli import main\n"
+        "main.streams.finish = lambda: [os.kill(os.getpid(), n) for n in (1, 2, 15)]\nmain.console()"
+    )
+    done = subprocess.run(
+        [os.sys.executable, "-c", code, "--help"],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
 from faults.runs import FILES, PREDICT, TRAIN, copy_trained, make_folder, own_lines, said, start
 from golden_files import read_json
+from program import environment
 
 from bert_squad.checkpoints.tf1 import Tf1Reader, write_tensors
 from bert_squad.cli.main import main
@@ -141,3 +144,62 @@ def test_the_program_runs_twice_in_one_process(folder, monkeypatch):
     assert main(arguments) == 0
     assert logging.get_verbosity() == 0
     assert all(len(entries) > 3 for entries in read_json(folder / "output/nbest_predictions.json").values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["predictions.json", "nbest_predictions.json", "eval_results.json", "checkpoint", "checkpoint.dropped"],
+)
+def test_a_directory_in_the_place_of_an_output_is_said_before_training(folder, monkeypatch, capsys, name):
+    """It was found when the file was complete: after all prediction, or when the first checkpoint was dropped."""
+    monkeypatch.chdir(folder)
+    (folder / "output" / name).mkdir(parents=True)
+    assert main(["run_squad.py", *FILES, *TRAIN, *PREDICT, "--do_eval", "--output_dir=output"]) == 1
+    assert f"error: output/{name} is a directory, and a file of that name" in capsys.readouterr().err
+    assert os.listdir(folder / "output") == [name]
+
+
+def test_one_pipe_for_two_flags_is_refused(folder, monkeypatch, capsys):
+    """Whoever reads it second would wait for ever."""
+    monkeypatch.chdir(folder)
+    os.mkfifo(folder / "pipe")
+    os.symlink("pipe", folder / "other")
+    arguments = [
+        "--do_train",
+        "--train_file=pipe",
+        "--do_predict",
+        "--predict_file=other",
+        "--output_dir=output",
+    ]
+    assert main(["run_squad.py", *FILES, *arguments]) == 1
+    assert "--train_file and --predict_file name the same pipe" in capsys.readouterr().err
+
+
+def test_a_vocabulary_that_is_a_pipe_is_read_once(folder):
+    """The export writes the vocabulary down, at the end: it is that which the run has used."""
+    copy_trained(folder / "output")
+    content = (folder / "vocab.txt").read_bytes()
+    os.mkfifo(folder / "pipe")
+    threading.Thread(target=lambda: (folder / "pipe").write_bytes(content), daemon=True).start()
+    finish(folder, "--do_export", "--vocab_file=pipe")
+    (version,) = (folder / "output" / "export").iterdir()
+    assert (version / "assets.extra" / "vocab.txt").read_bytes() == content
+
+
+def test_graph_mode_is_said(folder):
+    """Notebooks of TensorFlow 1 turn it on for their whole process."""
+    code = (
+        "import sys, tensorflow as tf; tf.compat.v1.disable_v2_behavior()\n"
+        "from bert_squad.cli.main import main; sys.exit(main(['run_squad.py', *sys.argv[1:]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *FILES, *PREDICT, "--output_dir=output"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error: TensorFlow is in graph mode in this process" in done.stderr

@@ -235,7 +235,9 @@ def test_what_cannot_be_exported_is_known_at_the_start(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "b").is_dir()
     with pytest.raises(OutputError, match="name another with --export_dir"):
         check_exportable("/proc/nope")
-    with pytest.raises(OutputError, match=r"--export_dir: Cannot reach s3://b/e: this TensorFlow has no file"):
+    with pytest.raises(
+        OutputError, match=r"--export_dir: Cannot reach s3://b/e: this TensorFlow has no file"
+    ):
         check_exportable("s3://b/e")
     with pytest.raises(ConfigError, match="--export_dir: TensorFlow reaches only paths that are UTF-8"):
         check_exportable(str(tmp_path) + b"/\xff".decode("utf-8", "surrogateescape"))

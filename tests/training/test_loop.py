@@ -78,6 +78,21 @@ def test_a_signal_lets_the_step_finish_and_saves(number):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_a_signal_during_the_first_save_waits_for_it():
+    """Its files are being renamed one by one."""
+    recorder = Recorder()
+    save = recorder.save
+
+    def interrupted_save(step):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return save(step)
+
+    recorder.save = interrupted_save
+    with pytest.raises(RunInterruptedError, match=r"after step 0 of 10; saved as model\.ckpt-0"):
+        recorder.run()
+    assert (recorder.saved, recorder.steps) == ([0], [])
+
+
 def test_a_signal_during_the_last_step_is_not_swallowed():
     recorder = Recorder(on_step=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 9 else None)
     with pytest.raises(RunInterruptedError, match=r"after step 10 of 10; saved as model\.ckpt-10"):
