@@ -17,7 +17,7 @@ from bert_squad.checkpoints.tokenizer_settings import (
     TokenizerSettings,
     read_tokenizer_settings,
 )
-from bert_squad.errors import CheckpointError
+from bert_squad.errors import CheckpointError, ConfigError
 
 BERT_CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
@@ -73,12 +73,23 @@ def files_in(directory: str) -> ModelFiles:
     )
 
 
-def what_differs(tokenizer: TokenizerSettings, path: str) -> str:
-    """Say what the tokenizer of a model wants that is not done here, and what to do; it has differences."""
-    return (
-        f"The tokenizer of {path} is not the one that is used here: {', '.join(tokenizer.differences)}. To cut text as "
-        "BERT's own tokenizer does all the same, name the vocabulary with --vocab_file."
-    )
+def check_tokenizer(tokenizer: TokenizerSettings, lower_case: bool, path: str) -> None:
+    """Refuse a model whose tokenizer wants what is not done here.
+
+    Args:
+      tokenizer: what its files say.
+      lower_case: whether it lower-cases, as they or its vocabulary say.
+      path: of the model.
+
+    Raises:
+      ConfigError: naming what, and what to do.
+    """
+    differences = tokenizer.differences(lower_case)
+    if differences:
+        raise ConfigError(
+            f"The tokenizer of {path} is not the one that is used here: {', '.join(differences)}. To cut text as "
+            "BERT's own tokenizer does all the same, name the vocabulary with --vocab_file."
+        )
 
 
 def vocabulary_of_tokenizer(directory: str) -> bytes | None:
