@@ -96,7 +96,7 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
     """Return a `vocab.txt` made from the WordPiece model in `tokenizer.json`, or None when there is none.
 
     Raises:
-      CheckpointError: when the file holds another kind of tokenizer than BERT's.
+      CheckpointError: when the file holds another kind of tokenizer than BERT's, or pieces that are no lines of text.
     """
     path = files.join(directory, TOKENIZER_FILE)
     if not files.is_file(path):
@@ -109,7 +109,15 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
     pieces = sorted(vocab, key=lambda piece: vocab[piece] if isinstance(vocab[piece], int) else -1)
     if [vocab[piece] for piece in pieces] != list(range(len(pieces))):
         raise CheckpointError(f"The ids of the vocabulary in {path} are not 0, 1, 2 and so on.")
-    return "".join(f"{piece}\n" for piece in pieces).encode("utf-8")
+    try:
+        lines = "".join(f"{piece}\n" for piece in pieces).encode("utf-8")
+    except UnicodeEncodeError:  # JSON can hold half a character
+        lines = b""
+    if lines.count(b"\n") != len(pieces) or not lines:
+        raise CheckpointError(
+            f"The vocabulary in {path} is empty, or has pieces that cannot be lines of a {VOCAB_FILE}."
+        )
+    return lines
 
 
 def looks_lower_cased(pieces: Iterable[str]) -> bool:
