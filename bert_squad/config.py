@@ -343,7 +343,7 @@ _SMALLEST_VALUES = {
 }
 
 LARGEST_SIZE = 2**31 - 1  # what indexes and shapes can hold
-LARGEST_NUMBER_OF_LAYERS = 9999
+LARGEST_NUMBER_OF_LAYERS = 999  # the largest BERT has 72; each takes a thirtieth of a second to make
 LARGEST_SEED = 2**32 - 1  # what NumPy takes
 
 

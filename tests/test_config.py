@@ -60,6 +60,7 @@ def test_what_the_legacy_script_took_is_taken():
     [
         ({}, "lacks `vocab_size`"),
         ({"vocab_size": 0}, "`vocab_size` must be a positive whole number, not 0"),
+        ({"vocab_size": 9, "num_hidden_layers": 1000}, "`num_hidden_layers` must be at most 999, not 1000"),
         ({"vocab_size": 9.5}, "`vocab_size` must be a positive whole number, not 9.5"),
         ({"vocab_size": "many"}, "`vocab_size` must be a positive whole number, not 'many'"),
         (
