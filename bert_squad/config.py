@@ -74,7 +74,7 @@ class BertConfig:
             raise ConfigError(
                 f"`num_hidden_layers` must be at most {LARGEST_NUMBER_OF_LAYERS}, not {self.num_hidden_layers}."
             )
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        for name in _DROPOUTS:
             if getattr(self, name) >= 1:
                 raise ConfigError(f"`{name}` must be below 1, not {getattr(self, name)!r}.")
         if self.hidden_size % self.num_attention_heads:
@@ -121,7 +121,7 @@ class BertConfig:
         if "vocab_size" not in values:
             raise ConfigError(f"{source} lacks `vocab_size`.")
         try:
-            return cls(**{name: value for name, value in values.items() if name in known})
+            return cls(**{name: _as_legacy(name, value) for name, value in values.items() if name in known})
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
 
@@ -138,6 +138,21 @@ class BertConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the keys and values of a `bert_config.json`."""
         return dataclasses.asdict(self)
+
+
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+def _as_legacy(name: str, value: Any) -> Any:
+    """Read a value of a configuration as the legacy script did.
+
+    LEGACY: without a rate nothing is dropped; and a whole number may be written with a fraction, as 3072.0.
+    """
+    if value is None and name in _DROPOUTS:
+        return 0.0
+    if isinstance(value, float) and value.is_integer() and name not in _DROPOUTS:
+        return int(value)
+    return value
 
 
 # What transformers assumes of a key that a `config.json` leaves out, where that differs from `BertConfig`.
@@ -420,7 +435,7 @@ _SMALLEST_VALUES = {
 }
 
 LARGEST_SIZE = 2**31 - 1  # what indexes and shapes can hold
-LARGEST_NUMBER_OF_LAYERS = 9999
+LARGEST_NUMBER_OF_LAYERS = 999  # the largest BERT has 72; each takes a thirtieth of a second to make
 LARGEST_SEED = 2**32 - 1  # what NumPy takes
 
 

@@ -18,6 +18,9 @@ _SIGNATURES = (
     (b"\xfe\xff", "UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"),
 )
 
+_SAMPLE = 1 << 12  # bytes
+_BELOW_TEXT = bytes(range(ord("\t")))
+
 
 def what_it_looks_like(content: bytes) -> str | None:
     """Say what a file is that is not UTF-8 text, by its first bytes, and what to do; None when they do not tell.
@@ -28,9 +31,21 @@ def what_it_looks_like(content: bytes) -> str | None:
     for signature, description in _SIGNATURES:
         if content.startswith(signature):
             return description
-    if len(content) > 3 and 0 in (content[0], content[1]) and content[:2] != b"\0\0":
-        return "UTF-16 text without a mark; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"
+    for order, first in (("LE", 1), ("BE", 0)):
+        if _has_high_bytes(content[first:_SAMPLE:2]) and not _has_high_bytes(
+            content[1 - first : _SAMPLE : 2]
+        ):
+            return f"UTF-16 text without a mark; convert it to UTF-8 (iconv -f UTF-16{order} -t UTF-8)"
     return None
+
+
+def _has_high_bytes(every_other: bytes) -> bool:
+    """Say whether bytes look like the upper halves of UTF-16: 0 for Latin, 4 for Cyrillic letters.
+
+    As UTF-8 they are control characters, of which a text has hardly any.
+    """
+    count = len(every_other) - len(every_other.translate(None, _BELOW_TEXT))
+    return len(every_other) > 1 and (every_other[0] == 0 or 4 * count >= 3 * len(every_other))
 
 
 def decode_utf8(content: bytes, what: str, error: type[BertSquadError] = DataError) -> str:

@@ -106,7 +106,7 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         return [
             Change(f"--{name}" if part == "flags" else f"`{name}`", was[name], now[name], is_nonsense)
             for name in names
-            if name in was and name in now and was[name] != now[name]
+            if name in was and name in now and _meaning(name, was[name]) != _meaning(name, now[name])
         ]
 
     changes = differences("model", _MEANING_OF_WEIGHTS, is_nonsense=True)
@@ -122,6 +122,11 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
     if record.get("tensorflow") not in (None, run["tensorflow"]):
         changes.append(Change("TensorFlow", record["tensorflow"], run["tensorflow"]))
     return changes
+
+
+def _meaning(name: str, value: Any) -> Any:
+    """Return the same for each way to write an activation: case means nothing, and null, "" and "linear" are one."""
+    return str(value or "linear").lower() if name == "hidden_act" else value
 
 
 def check_same_run(directory: str, run: Mapping[str, Any], *, allow_changed_run: bool, trains: bool) -> None:

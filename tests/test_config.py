@@ -40,11 +40,30 @@ def test_unknown_keys_load_with_a_note(tmp_path, monkeypatch):
     assert lines == [f"{path}: keys without a meaning here are ignored: directionality, pooler_fc_size"]
 
 
+def test_what_the_legacy_script_took_is_taken():
+    # It dropped nothing without a rate, and made whole numbers of sizes such as 3072.0.
+    values = {
+        "vocab_size": 30522.0,
+        "intermediate_size": 3072.0,
+        "hidden_dropout_prob": None,
+        "attention_probs_dropout_prob": None,
+        "initializer_range": 1.0,
+    }
+    config = BertConfig.from_dict(values)
+    assert config == BertConfig(
+        30522, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=1.0
+    )
+    assert isinstance(config.vocab_size, int)
+    assert isinstance(config.intermediate_size, int)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({}, "lacks `vocab_size`"),
         ({"vocab_size": 0}, "`vocab_size` must be a positive whole number, not 0"),
+        ({"vocab_size": 9, "num_hidden_layers": 1000}, "`num_hidden_layers` must be at most 999, not 1000"),
+        ({"vocab_size": 9.5}, "`vocab_size` must be a positive whole number, not 9.5"),
         ({"vocab_size": "many"}, "`vocab_size` must be a positive whole number, not 'many'"),
         (
             {"vocab_size": 9, "hidden_size": 10, "num_attention_heads": 4},

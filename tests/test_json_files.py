@@ -45,6 +45,21 @@ def test_what_is_no_json_is_named(content, message):
     assert str(error.value).startswith(f"The file x {message}")
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("text", ["Анна живёт", "Анна", "آنا", "Άννα", "Anna", '["東京"]'])
+def test_utf_16_without_a_mark_is_known_in_other_scripts_too(text, order):
+    message = rf"looks like UTF-16 text without a mark; .*iconv -f UTF-16{order.upper()} "
+    with pytest.raises(DataError, match=message):
+        decode_utf8(text.encode(f"utf-16-{order}"), "The passage")
+
+
+@pytest.mark.parametrize(
+    "text", ["Anna \0 b", "\0\0\0\0", "a", "\0", "é\x01\x02", "東京 東京", "\x04\x04\x04\x04"]
+)
+def test_utf_8_with_control_characters_is_text(text):
+    assert decode_utf8(text.encode(), "The passage") == text
+
+
 def test_a_mark_is_dropped():
     assert decode_utf8(b"\xef\xbb\xbfZo\xc3\xab", "The passage") == "Zoë"
 

@@ -9,13 +9,13 @@ from absl import logging
 from bert_squad import files
 from bert_squad.checkpoints.huggingface import read_object
 from bert_squad.checkpoints.model_files import (
+    check_tokenizer,
     files_beside,
     looks_lower_cased,
     vocabulary_of_tokenizer,
-    what_differs,
 )
 from bert_squad.config import BertConfig
-from bert_squad.errors import ConfigError, DataError
+from bert_squad.errors import DataError
 from bert_squad.text.tokenization import load_vocab
 
 
@@ -65,17 +65,19 @@ def gather_companions(
             config_json = (json.dumps(bert_config.to_dict(), indent=2) + "\n").encode()
     vocabulary = _vocabulary(source, vocab_file or beside.vocab_file)
     if vocabulary is not None:
-        pieces = vocabulary.decode("utf-8").rstrip("\n").split("\n")
+        pieces = vocabulary.decode("utf-8").rstrip().split("\n")  # blank lines at the end are no pieces
         if bert_config and len(pieces) > bert_config.vocab_size:
             raise DataError(
                 f"The vocabulary of {source} has {len(pieces)} pieces, but {config_file} says vocab_size "
                 f"{bert_config.vocab_size}; name the vocabulary that came with the model with --vocab_file."
             )
-        if beside.tokenizer.differences and not vocab_file:
-            raise ConfigError(what_differs(beside.tokenizer, source))
-        do_lower_case = beside.tokenizer.do_lower_case if do_lower_case is None else do_lower_case
+        declared = beside.tokenizer.do_lower_case
+        looks = looks_lower_cased(pieces) if declared is None else declared
+        if not vocab_file:
+            check_tokenizer(beside.tokenizer, looks, source)
+        do_lower_case = declared if do_lower_case is None else do_lower_case
         if do_lower_case is None:
-            do_lower_case = looks_lower_cased(pieces)
+            do_lower_case = looks
             logging.info(
                 "Taking the vocabulary for one of %s model, by its pieces; --do_lower_case says otherwise.",
                 "an uncased" if do_lower_case else "a cased",

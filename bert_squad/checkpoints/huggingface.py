@@ -23,6 +23,7 @@ from bert_squad.json_files import read_json
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 STEP_KEY = "global_step"  # in the metadata of the files that we write
 
 _NOT_WEIGHTS = ("embeddings.position_ids", "bert.embeddings.position_ids")  # a buffer of old versions
@@ -160,6 +161,10 @@ def _tensors(path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _open(path: str) -> Any:
+    if _guarded(path, lambda: files.read_start(path, len(_LFS_POINTER))) == _LFS_POINTER:
+        raise CheckpointError(
+            f"{path} is not the weights but a pointer of Git LFS to them; get them with `git lfs pull`."
+        )
     if not files.is_remote(path):
         return _guarded(path, lambda: safe_open(path, framework="numpy"))
     # safe_open maps a file into memory, so that it may be deleted afterwards.

@@ -166,8 +166,21 @@ def assign(reader: CheckpointReader, variables: dict[str, NamedVariable], path: 
         left_over=tuple(name for name in others if not is_ignored(name)),
         ignored=tuple(name for name in others if is_ignored(name)),
     )
-    logging.info("%s", summary)
+    num_layers = layer_count(reader)
+    is_partial = any(_is_missed(name, num_layers) for name in summary.missing)
+    (logging.warning if is_partial else logging.info)("%s", summary)
     return summary
+
+
+def _is_missed(name: str, num_layers: int) -> bool:
+    """Say whether answers suffer when a variable stays random, and nothing else has said so.
+
+    The pooler feeds nothing; of layers beyond those of the checkpoint there is a warning of its own.
+    """
+    layer = re.match(r"bert/encoder/layer_(\d+)/", name)
+    return name.startswith("bert/") and not (
+        name.startswith("bert/pooler/") or (layer and int(layer[1]) >= num_layers)
+    )
 
 
 def as_float32(value: np.ndarray, name: str, path: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from bert_squad.checkpoints.tokenizer_settings import (
     TokenizerSettings,
     read_tokenizer_settings,
 )
-from bert_squad.errors import CheckpointError
+from bert_squad.errors import CheckpointError, ConfigError
 
 BERT_CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
@@ -73,19 +73,30 @@ def files_in(directory: str) -> ModelFiles:
     )
 
 
-def what_differs(tokenizer: TokenizerSettings, path: str) -> str:
-    """Say what the tokenizer of a model wants that is not done here, and what to do; it has differences."""
-    return (
-        f"The tokenizer of {path} is not the one that is used here: {', '.join(tokenizer.differences)}. To cut text as "
-        "BERT's own tokenizer does all the same, name the vocabulary with --vocab_file."
-    )
+def check_tokenizer(tokenizer: TokenizerSettings, lower_case: bool, path: str) -> None:
+    """Refuse a model whose tokenizer wants what is not done here.
+
+    Args:
+      tokenizer: what its files say.
+      lower_case: whether it lower-cases, as they or its vocabulary say.
+      path: of the model.
+
+    Raises:
+      ConfigError: naming what, and what to do.
+    """
+    differences = tokenizer.differences(lower_case)
+    if differences:
+        raise ConfigError(
+            f"The tokenizer of {path} is not the one that is used here: {', '.join(differences)}. To cut text as "
+            "BERT's own tokenizer does all the same, name the vocabulary with --vocab_file."
+        )
 
 
 def vocabulary_of_tokenizer(directory: str) -> bytes | None:
     """Return a `vocab.txt` made from the WordPiece model in `tokenizer.json`, or None when there is none.
 
     Raises:
-      CheckpointError: when the file holds another kind of tokenizer than BERT's.
+      CheckpointError: when the file holds another kind of tokenizer than BERT's, or pieces that are no lines of text.
     """
     path = files.join(directory, TOKENIZER_FILE)
     if not files.is_file(path):
@@ -98,7 +109,15 @@ def vocabulary_of_tokenizer(directory: str) -> bytes | None:
     pieces = sorted(vocab, key=lambda piece: vocab[piece] if isinstance(vocab[piece], int) else -1)
     if [vocab[piece] for piece in pieces] != list(range(len(pieces))):
         raise CheckpointError(f"The ids of the vocabulary in {path} are not 0, 1, 2 and so on.")
-    return "".join(f"{piece}\n" for piece in pieces).encode("utf-8")
+    try:
+        lines = "".join(f"{piece}\n" for piece in pieces).encode("utf-8")
+    except UnicodeEncodeError:  # JSON can hold half a character
+        lines = b""
+    if lines.count(b"\n") != len(pieces) or not lines:
+        raise CheckpointError(
+            f"The vocabulary in {path} is empty, or has pieces that cannot be lines of a {VOCAB_FILE}."
+        )
+    return lines
 
 
 def looks_lower_cased(pieces: Iterable[str]) -> bool:

@@ -38,12 +38,26 @@ class TokenizerSettings:
     Args:
       do_lower_case: None when they do not say.
       source: the name of the file that says so, or empty.
-      differences: what they want that is not done here, each as "FILE says KEY VALUE".
+      others: what they want besides that is not done here, each as "FILE says KEY VALUE".
+      strip_accents: None when they do not say; then accents go with capitals, as they do here.
+      accents_source: which file says so, and by which key, or empty.
     """
 
     do_lower_case: bool | None = None
     source: str = ""
-    differences: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    strip_accents: bool | None = None
+    accents_source: str = ""
+
+    def differences(self, lower_case: bool) -> tuple[str, ...]:
+        """Return what they want that is not done here.
+
+        Args:
+          lower_case: whether text is lower-cased, which the vocabulary shows when these files do not say.
+        """
+        if self.strip_accents in (None, lower_case):
+            return self.others
+        return (*self.others, f"{self.accents_source} {_shown(self.strip_accents)}")
 
 
 NOTHING_SAID = TokenizerSettings()
@@ -65,21 +79,31 @@ def read_tokenizer_settings(directory: str) -> TokenizerSettings:
         lower, source = normalizer.get("lowercase"), TOKENIZER_FILE
     if not isinstance(lower, bool):
         lower, source = None, ""
-    return TokenizerSettings(lower, source, tuple(_differences(config, tokenizer, normalizer, lower)))
+    strip, accents_source = _said("strip_accents", "strip_accents", config, normalizer)
+    if not isinstance(strip, bool):
+        strip, accents_source = None, ""
+    others = tuple(_differences(config, tokenizer, normalizer))
+    return TokenizerSettings(lower, source, others, strip, accents_source)
+
+
+def _said(
+    key: str, other_key: str | None, config: dict[str, Any], normalizer: dict[str, Any]
+) -> tuple[Any, str]:
+    """Return a setting, and which file says it by which key."""
+    if key in config:
+        return config[key], f"{TOKENIZER_CONFIG_FILE} says {key}"
+    return normalizer.get(other_key or ""), f"{TOKENIZER_FILE} says {other_key}"
 
 
 def _differences(
-    config: dict[str, Any], tokenizer: dict[str, Any], normalizer: dict[str, Any], lower: bool | None
+    config: dict[str, Any], tokenizer: dict[str, Any], normalizer: dict[str, Any]
 ) -> Iterator[str]:
     kind = config.get("tokenizer_class")
     if isinstance(kind, str) and kind.removesuffix("Fast") not in _SAME_AS_BERT:
         yield f"{TOKENIZER_CONFIG_FILE} says tokenizer_class {kind}"
-    for key, (wanted, other_key) in {**_WANTED, "strip_accents": (lower, "strip_accents")}.items():
-        if key in config:
-            said, by = config[key], f"{TOKENIZER_CONFIG_FILE} says {key}"
-        else:
-            said, by = normalizer.get(other_key or ""), f"{TOKENIZER_FILE} says {other_key}"
-        if said is not None and wanted is not None and said != wanted:
+    for key, (wanted, other_key) in _WANTED.items():
+        said, by = _said(key, other_key, config, normalizer)
+        if said is not None and said != wanted:
             yield f"{by} {_shown(said)}"
     for key, wanted in _SPECIAL_TOKENS.items():
         said = config.get(key)

@@ -90,6 +90,10 @@ def _run(program: str, words: list[str]) -> int:
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
     if flag_values["batch_file"].value is not None:
+        if flag_values["context_file"].present:
+            raise ConfigError(
+                "--context_file is for --question: each line of --batch_file holds its own passage."
+            )
         return _answer_batch(program, flag_values)
     _answer_questions(program, flag_values)
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags, logging
 
 from bert_squad import files
-from bert_squad.checkpoints.model_files import huggingface_files, looks_lower_cased, what_differs
+from bert_squad.checkpoints.model_files import check_tokenizer, huggingface_files, looks_lower_cased
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_FILE
 from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, ConfigError, first_line
@@ -241,14 +241,13 @@ def _take_from_huggingface_directory(values: dict[str, Any], do_lower_case_is_gi
             logging.info("--%s is not given: using %s.", name, values[name])
     if "vocab_file" not in absent or not found.vocab_file:
         return
-    if found.tokenizer.differences:
-        raise ConfigError(what_differs(found.tokenizer, checkpoint))
     lower_case, reason = found.tokenizer.do_lower_case, f"as {found.tokenizer.source} says"
     if lower_case is None:
         lower_case, reason = (
             looks_lower_cased(load_vocab(found.vocab_file)),
             "as the pieces of its vocabulary look",
         )
+    check_tokenizer(found.tokenizer, lower_case, checkpoint)
     if not do_lower_case_is_given:
         values["do_lower_case"] = lower_case
         logging.info("--do_lower_case is not given: using %s, %s.", lower_case, reason)

@@ -67,6 +67,7 @@ class ExportedModel:
 
         Raises:
           DataError: when these are not two lists of texts, equally long, or the model cannot answer them.
+          ConfigError: when the model is of another program, and answers in another form.
         """
         asked = {
             "question": _texts(questions, "questions", "question"),
@@ -87,13 +88,22 @@ class ExportedModel:
             ) from None
         except tf.errors.OpError as error:
             raise DataError(f"The model {self.path} cannot answer ({files.reason_of(error)}).") from None
-        return _rows(outputs)
+        try:
+            return _rows(outputs)
+        except (AttributeError, IndexError, TypeError, ValueError):  # of another program, with the same names
+            raise ConfigError(
+                f"What the model {self.path} answers is not of the form of an exported model's answers; "
+                "give one that was exported with --do_export."
+            ) from None
 
 
 def _answers_texts(signature: Any) -> bool:
+    if signature is None:
+        return False
+    inputs = signature.structured_input_signature[1]
     return (
-        signature is not None
-        and set(signature.structured_input_signature[1]) == _TEXTS
+        set(inputs) == _TEXTS
+        and all(spec.dtype == tf.string for spec in inputs.values())
         and set(signature.structured_outputs) >= _NEEDED
     )
 

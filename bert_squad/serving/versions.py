@@ -75,7 +75,8 @@ def latest_version(path: str) -> str:
     if files.is_file(files.join(path, SAVED_MODEL)):
         return path
     try:
-        numbers = versions(path)
+        # A file of that name, such as a copy that bears a date, is no version.
+        numbers = [number for number in versions(path) if files.is_directory(files.join(path, str(number)))]
     except OSError as error:
         raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check --model.") from None
     if not numbers:

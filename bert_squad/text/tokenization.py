@@ -20,6 +20,7 @@ from bert_squad.json_files import what_it_looks_like
 from bert_squad.text.decomposition import decomposed
 
 UNKNOWN, CLASSIFICATION, SEPARATOR = "[UNK]", "[CLS]", "[SEP]"
+_MARK = "\ufeff"  # of the byte order, as some editors write it
 
 MAX_CHARACTERS_PER_WORD = 200
 """In characters, inclusive: a longer word is one `[UNK]`."""
@@ -305,6 +306,11 @@ def _parse_vocab(content: bytes, vocab_file: str) -> dict[str, int]:
     # LEGACY: a piece that occurs twice has the id of its last line.
     vocab = {line.strip(): index for index, line in enumerate(lines)}
     missing = [piece for piece in (UNKNOWN, CLASSIFICATION, SEPARATOR) if piece not in vocab]
+    if any(f"{_MARK}{piece}" in vocab for piece in missing):
+        raise DataError(
+            f"The vocabulary {vocab_file} begins with a byte order mark, so it lacks {missing[0]}; save it "
+            "without (sed -i '1s/^\\xEF\\xBB\\xBF//')."
+        )
     if missing:
         raise DataError(
             f"The vocabulary {vocab_file} lacks {', '.join(missing)}; "

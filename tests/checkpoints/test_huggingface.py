@@ -154,6 +154,15 @@ def test_a_variation_of_bert_that_is_computed_differently_is_refused(legacy, tmp
         HuggingFaceReader(str(tmp_path / "model.safetensors"))
 
 
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    pointer = tmp_path / "model.safetensors"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 437955512\n")
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors is not the weights but a pointer of Git LFS"
+    ):
+        HuggingFaceReader(str(pointer))
+
+
 def test_a_lone_file_needs_no_configuration(legacy, tmp_path):
     save_file(named(legacy), tmp_path / "weights.safetensors")
     reader = HuggingFaceReader(str(tmp_path / "weights.safetensors"))

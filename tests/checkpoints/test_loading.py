@@ -45,6 +45,20 @@ def huggingface_names(legacy):
     return tensors
 
 
+@pytest.mark.parametrize(
+    ("left_out", "warns"), [("bert/embeddings/word_embeddings", True), ("bert/pooler/", False)]
+)
+def test_weights_of_the_encoder_that_stay_random_are_a_warning(tmp_path, monkeypatch, left_out, warns):
+    warnings = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: warnings.append(text % values))
+    kept = {name: value for name, value in weights(tiny_model()).items() if not name.startswith(left_out)}
+    write_tensors(str(tmp_path / "model.ckpt"), kept)
+    load_checkpoint(tiny_model(1), str(tmp_path / "model.ckpt"))
+    assert [f"missing, keeps its initial value: {left_out}" in warning for warning in warnings] == [
+        True
+    ] * warns
+
+
 def test_a_pre_training_checkpoint_gives_what_it_gave_the_legacy_script(lines):
     legacy = read_json(golden("model/pretrain_like/initialized.json"))
     model = BertForSquad(golden_config("pretrain_like"))

@@ -94,6 +94,9 @@ def test_the_vocabulary_of_a_tokenizer_is_that_of_vocab_txt():
         (["a"], "WordPiece", "does not hold the WordPiece vocabulary"),
         ({"a": 0, "b": 2}, "WordPiece", "are not 0, 1, 2 and so on"),
         ({"a": 0, "b": "1"}, "WordPiece", "are not 0, 1, 2 and so on"),
+        ({"a": 0, "\ud800": 1}, "WordPiece", "has pieces that cannot be lines of a vocab.txt"),
+        ({"a": 0, "b\nc": 1}, "WordPiece", "has pieces that cannot be lines of a vocab.txt"),
+        ({}, "WordPiece", "is empty"),
     ],
 )
 def test_other_tokenizers(tmp_path, vocab, kind, message):

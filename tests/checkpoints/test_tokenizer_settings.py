@@ -71,7 +71,8 @@ def read(tmp_path, config=None, tokenizer=None) -> TokenizerSettings:
     ],
 )
 def test_who_says_whether_text_is_lower_cased(tmp_path, config, tokenizer, lower, source):
-    assert read(tmp_path, config, tokenizer) == TokenizerSettings(lower, source)
+    settings = read(tmp_path, config, tokenizer)
+    assert (settings.do_lower_case, settings.source) == (lower, source)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,8 @@ def test_who_says_whether_text_is_lower_cased(tmp_path, config, tokenizer, lower
     ],
 )
 def test_what_is_not_done_here(tmp_path, config, tokenizer, difference):
-    assert read(tmp_path, config, tokenizer).differences == (difference,)
+    settings = read(tmp_path, config, tokenizer)
+    assert settings.differences(bool(settings.do_lower_case)) == (difference,)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,17 @@ def test_what_is_not_done_here(tmp_path, config, tokenizer, difference):
     ],
 )
 def test_what_is_done_here(tmp_path, config, tokenizer):
-    assert read(tmp_path, config, tokenizer).differences == ()
+    settings = read(tmp_path, config, tokenizer)
+    assert settings.differences(bool(settings.do_lower_case)) == ()
+
+
+@pytest.mark.parametrize("strip_accents", [True, False])
+def test_accents_are_stripped_with_lower_casing_only_whoever_says_that(tmp_path, strip_accents):
+    settings = read(tmp_path, {"strip_accents": strip_accents}, None)
+    assert settings.do_lower_case is None
+    assert settings.differences(strip_accents) == ()
+    shown = str(strip_accents).lower()
+    assert settings.differences(not strip_accents) == (f"{CONFIG} says strip_accents {shown}",)
 
 
 def test_nothing_is_nested_too_deeply(tmp_path):
@@ -174,6 +186,20 @@ def test_a_mecab_tokenizer_is_refused_and_can_be_overruled(cased, tmp_path):
     with pytest.raises(ConfigError, match="word_tokenizer_type mecab"):
         convert(str(cased), str(tmp_path / "tf1") + "/", "tf1")
     convert(str(cased), str(tmp_path / "tf1") + "/", "tf1", vocab_file=str(cased / "vocab.txt"))
+
+
+def test_accents_that_an_uncased_model_keeps_are_refused_though_its_vocabulary_alone_says_uncased(
+    cased, tmp_path
+):
+    pieces = (cased / "vocab.txt").read_text().lower().replace("[unk]", "[UNK]").split("\n")
+    specials = {"[cls]": "[CLS]", "[sep]": "[SEP]", "[pad]": "[PAD]", "[mask]": "[MASK]"}
+    (cased / "vocab.txt").write_text("\n".join(specials.get(piece, piece) for piece in pieces))
+    (cased / CONFIG).write_text('{"strip_accents": false}')
+    done = run_program(f"--init_checkpoint={cased}", f"--output_dir={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert f"{CONFIG} says strip_accents false. To cut text" in done.stderr
+    with pytest.raises(ConfigError, match="says strip_accents false"):
+        convert(str(cased), str(tmp_path / "tf1") + "/", "tf1")
 
 
 # Without --do_train and --do_predict a run ends after its flags are read, which is soon.

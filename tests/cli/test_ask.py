@@ -199,6 +199,11 @@ def test_a_key_named_prediction_alone_is_no_collision(model):
             ConfigError,
             "Give either --question or --batch_file.",
         ),
+        (
+            ["--model=m", "--batch_file=b", "--context_file=c"],
+            ConfigError,
+            "each line of --batch_file holds its own passage",
+        ),
         (["--model=m", "stray"], ConfigError, "Do not know what to do with 'stray'."),
         (["--modle=m"], ConfigError, "Unknown flag --modle; the nearest known one is --model."),
         (["--model=m", "--question=a", "--nbest=0"], ConfigError, "nbest"),

@@ -89,6 +89,15 @@ def test_the_same_run_and_one_without_a_record_say_nothing(output, warnings, tmp
     assert not warnings
 
 
+def test_an_activation_written_in_another_way_is_the_same(tmp_path, warnings):
+    for written, again in (("gelu", "GELU"), (None, ""), ("", "linear")):
+        directory = tmp_path / f"written {written}"
+        directory.mkdir()
+        write_record(str(directory), describe({"hidden_act": written}), 0)
+        check_same_run(str(directory), describe({"hidden_act": again}), allow_changed_run=False, trains=True)
+    assert warnings == []
+
+
 def test_a_record_keeps_what_changed(output):
     write_record(output, describe(seed=7), 40)
     record = read_record(output)

@@ -56,6 +56,7 @@ def test_answers_are_plain_values(exported_v2, loads_once):
 def test_the_latest_version_answers(tmp_path):
     for number in ("9", "10", "temp-11-5", "011", "\u0661\u0662"):
         (tmp_path / number).mkdir()
+    (tmp_path / "20240131").touch()  # a file of somebody
     assert latest_version(str(tmp_path)) == str(tmp_path / "10")
     (tmp_path / "9" / "saved_model.pb").touch()
     assert latest_version(str(tmp_path / "9")) == str(tmp_path / "9")
@@ -144,6 +145,29 @@ def test_what_is_no_model_is_named(exported_v2, loads_once, tmp_path):
     (damaged / "export.json").unlink()
     with pytest.raises(ConfigError, match=f"Cannot load the model {damaged}"):
         ExportedModel(str(damaged))
+
+
+def save_model_of_another_program(path, dtype):
+    """Save one that has the names of an exported model, but other inputs or answers."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], dtype, name) for name in ("question", "context")])
+    def answer(question, context):
+        row = tf.zeros([1], tf.int32)
+        texts = tf.fill([1], "Anna")
+        return {"answer": texts, "start_char": row, "nbest_count": row + 1, "nbest_text": texts}
+
+    tf.saved_model.save(tf.Module(), str(path), {"answer": answer})
+
+
+def test_a_model_of_another_program_with_the_same_names(tmp_path):
+    for dtype in (tf.string, tf.float32):
+        save_model_of_another_program(tmp_path / dtype.name, dtype)
+    with pytest.raises(
+        ConfigError, match=r"string answers is not of the form of an exported model's answers"
+    ):
+        ExportedModel(str(tmp_path / "string")).answer(["a"], ["b"])
+    with pytest.raises(ConfigError, match=r"has no signature 'answer', so it answers no texts"):
+        ExportedModel(str(tmp_path / "float32"))
 
 
 def damage(version, name, change):

@@ -122,6 +122,16 @@ def test_vocabulary_without_a_special_piece_is_an_error(tmp_path, text, missing)
     )
 
 
+def test_a_mark_before_a_special_piece_is_named(tmp_path):
+    path = write_vocab(tmp_path, "\ufeff[UNK]\n[CLS]\n[SEP]\n")
+    with pytest.raises(DataError) as error:
+        FullTokenizer(path)
+    assert str(error.value) == (
+        f"The vocabulary {path} begins with a byte order mark, so it lacks [UNK]; save it without "
+        r"(sed -i '1s/^\xEF\xBB\xBF//')."
+    )
+
+
 def test_missing_vocabulary(tmp_path):
     path = str(tmp_path / "none.txt")
     with pytest.raises(DataError) as error:
