@@ -7,7 +7,7 @@ the text, data and answer modules work on a machine without TensorFlow.
 import importlib
 
 _HOMES = {
-    "BertConfig": "bert_squad.config",
+    "BertConfig": "bert_squad.bert_config",
     "SquadConfig": "bert_squad.config",
     "FullTokenizer": "bert_squad.text.tokenization",
     "get_final_text": "bert_squad.text.alignment",

@@ -1,190 +1,15 @@
-"""What a model looks like (`BertConfig`) and what a run does (`SquadConfig`). No TensorFlow here."""
+"""What a run does: `SquadConfig`, the flags and what can be said against them. No TensorFlow here."""
 
 import dataclasses
 import math
-import numbers
-import operator
-import os
 import re
-from typing import Any
-
-from absl import logging
 
 from bert_squad import files
+from bert_squad.bert_config import BertConfig
 from bert_squad.errors import ConfigError, DataError, PathError
-from bert_squad.json_files import read_json
+from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, shortened
 
 EXPORT_DTYPES = ("float32", "bfloat16")
-
-# Activations by name, as the legacy `get_activation` knows them; None and "" mean linear too.
-HIDDEN_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
-
-
-@dataclasses.dataclass(frozen=True)
-class BertConfig:
-    """Describe a BERT encoder, with the names and defaults of `bert_config.json`.
-
-    Args:
-      vocab_size: number of WordPieces.
-      hidden_size: width H of the hidden states; divisible by `num_attention_heads`.
-      num_hidden_layers: number of Transformer layers.
-      num_attention_heads: number N of attention heads.
-      intermediate_size: width of the feed-forward layer.
-      hidden_act: "gelu" (tanh approximation), "relu", "tanh", or "linear" (also None).
-      hidden_dropout_prob: dropout rate after dense layers and embeddings.
-      attention_probs_dropout_prob: dropout rate on the attention probabilities.
-      max_position_embeddings: longest sequence, in WordPieces (inclusive).
-      type_vocab_size: number of segment kinds.
-      initializer_range: standard deviation of the truncated normal initializer.
-
-    Raises:
-      ConfigError: when a value cannot describe a model; it names the key.
-
-    Source: `modeling.BertConfig`.
-
-    >>> BertConfig(vocab_size=100, hidden_size=8, num_attention_heads=2).head_size
-    4
-    """
-
-    vocab_size: int
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    hidden_act: str | None = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 16
-    initializer_range: float = 0.02
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if type(value).__module__ == "numpy" and isinstance(value, numbers.Real):
-                value = int(value) if isinstance(value, numbers.Integral) else float(value)
-                object.__setattr__(self, field.name, value)
-            if field.type is int and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"`{field.name}` must be a positive whole number, not {value!r}.")
-            if field.type is int and value > LARGEST_SIZE:
-                raise ConfigError(f"`{field.name}` must be at most {LARGEST_SIZE}, not {_shortened(value)}.")
-            if field.type is float and not _is_finite(value, 0):
-                raise ConfigError(f"`{field.name}` must be a number of 0 or more, not {_shortened(value)}.")
-        if self.num_hidden_layers > LARGEST_NUMBER_OF_LAYERS:
-            raise ConfigError(
-                f"`num_hidden_layers` must be at most {LARGEST_NUMBER_OF_LAYERS}, not {self.num_hidden_layers}."
-            )
-        for name in _DROPOUTS:
-            if getattr(self, name) >= 1:
-                raise ConfigError(f"`{name}` must be below 1, not {getattr(self, name)!r}.")
-        if self.hidden_size % self.num_attention_heads:
-            raise ConfigError(
-                f"The hidden size ({self.hidden_size}) is not a multiple of the number of attention heads "
-                f"({self.num_attention_heads}); correct `hidden_size` or `num_attention_heads`."
-            )
-        if self.hidden_act not in (None, "") and str(self.hidden_act).lower() not in HIDDEN_ACTIVATIONS:
-            raise ConfigError(
-                f"Unsupported activation: {' '.join(str(self.hidden_act).split())[:100]}; `hidden_act` is one of "
-                f"{', '.join(HIDDEN_ACTIVATIONS)}."
-            )
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of weights of the encoder and the span head."""
-        hidden, between = self.hidden_size, self.intermediate_size
-        embeddings = self.vocab_size + self.type_vocab_size + self.max_position_embeddings + 2
-        layer = 4 * (hidden * hidden + hidden) + 2 * hidden * between + between + 5 * hidden
-        return embeddings * hidden + self.num_hidden_layers * layer + hidden * (hidden + 1) + 2 * (hidden + 1)
-
-    @property
-    def head_size(self) -> int:
-        """Width D of one attention head."""
-        return self.hidden_size // self.num_attention_heads
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any], source: str = "the BERT configuration") -> "BertConfig":
-        """Build a configuration from the keys of a `bert_config.json`; unknown keys are noted and ignored.
-
-        A Hugging Face `config.json`, known by its `model_type`, is translated.
-
-        Raises:
-          ConfigError: when `vocab_size` is missing or a value is impossible; it names `source`.
-        """
-        if not isinstance(values, dict):
-            raise ConfigError(f"{source} must hold a JSON object, not {type(values).__name__}.")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if "model_type" in values:
-            values = {k: v for k, v in _from_huggingface(values, source).items() if k in known}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            logging.info("%s: keys without a meaning here are ignored: %s", source, ", ".join(unknown))
-        if "vocab_size" not in values:
-            raise ConfigError(f"{source} lacks `vocab_size`.")
-        try:
-            return cls(**{name: _as_legacy(name, value) for name, value in values.items() if name in known})
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from None
-
-    @classmethod
-    def from_json_file(cls, path: str) -> "BertConfig":
-        """Read a `bert_config.json`.
-
-        Raises:
-          ConfigError: when the file is missing, not JSON, or describes no model; it names the file.
-        """
-        values = read_json(path, "BERT configuration", flag="--bert_config_file", error=ConfigError)
-        return cls.from_dict(values, source=path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys and values of a `bert_config.json`."""
-        return dataclasses.asdict(self)
-
-
-_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-
-
-def _as_legacy(name: str, value: Any) -> Any:
-    """Read a value of a configuration as the legacy script did.
-
-    LEGACY: without a rate nothing is dropped; and a whole number may be written with a fraction, as 3072.0.
-    """
-    if value is None and name in _DROPOUTS:
-        return 0.0
-    if isinstance(value, float) and value.is_integer() and name not in _DROPOUTS:
-        return int(value)
-    return value
-
-
-# What transformers assumes of a key that a `config.json` leaves out, where that differs from `BertConfig`.
-_HUGGINGFACE_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2}
-_TANH_GELU = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")  # its names of what is "gelu" here
-# Keys that change what the model computes, and the values of the original BERT.
-_ORIGINAL_BERT = {
-    "position_embedding_type": "absolute",
-    "layer_norm_eps": 1e-12,
-    "is_decoder": False,
-    "add_cross_attention": False,
-}
-
-
-def _from_huggingface(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Translate a Hugging Face `config.json` to the keys and values of a `bert_config.json`."""
-    if values["model_type"] != "bert":
-        raise ConfigError(
-            f"{source} describes a model of the type {values['model_type']!r}; only models of the type 'bert' can be "
-            "used."
-        )
-    for name, original in _ORIGINAL_BERT.items():
-        if values.get(name, original) != original:
-            raise ConfigError(
-                f"{source}: `{name}` is {values[name]!r}; only the original BERT, where it is {original!r}, can be "
-                "used."
-            )
-    # LEGACY: one "gelu", the tanh approximation, so that the legacy script can go on with what is trained here;
-    # transformers means the exact form by that name (see `checkpoints.loading`, which says so).
-    activation = values.get("hidden_act", "gelu")
-    activation = "gelu" if activation in _TANH_GELU else activation
-    return {**_HUGGINGFACE_DEFAULTS, **values, "hidden_act": activation}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +75,7 @@ class SquadConfig:
                 field.default is None or field.name == "bert_config_file"
             ):  # `run` may be given it
                 continue
-            object.__setattr__(self, field.name, _as_kind(value, kind, f"--{field.name}"))
+            object.__setattr__(self, field.name, as_kind(value, kind, f"--{field.name}"))
 
     def validate(self, bert_config: BertConfig) -> None:
         """Check the run against itself and the model, in the legacy order and words.
@@ -285,25 +110,24 @@ class SquadConfig:
                 raise ConfigError(f"--{name} must be one of {', '.join(choices)}, not {value!r}.")
         for name, smallest in _SMALLEST_VALUES.items():
             value = getattr(self, name)
-            if not _is_finite(value, -math.inf):
-                raise ConfigError(f"--{name} must be a finite number, not {_shortened(value)}.")
+            if not is_finite(value, -math.inf):
+                raise ConfigError(f"--{name} must be a finite number, not {shortened(value)}.")
             if value < smallest:
-                raise ConfigError(f"--{name} must be at least {smallest}, not {_shortened(value)}.")
+                raise ConfigError(f"--{name} must be at least {smallest}, not {shortened(value)}.")
         self._check_batch()
         if self.seed > LARGEST_SEED:
-            raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {_shortened(self.seed)}.")
+            raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {shortened(self.seed)}.")
         if math.isnan(self.null_score_diff_threshold):
             raise ConfigError("--null_score_diff_threshold must be a number, not nan.")
         self._check_size(bert_config)
 
     def _check_size(self, bert_config: BertConfig) -> None:
-        """Refuse a model whose weights alone, with the slots of training, are larger than the memory."""
-        copies = 4 if self.do_train else 1  # weights, two slots of Adam, and gradients
-        needed, there = 4 * copies * bert_config.num_parameters, _memory_size()
+        """Refuse a model whose weights alone are larger than the memory."""
+        needed, there = 4 * bert_config.num_parameters, memory_size()
         if there and needed > there:
             raise ConfigError(
                 f"{self.bert_config_file} describes a model of {bert_config.num_parameters:,} weights, which take "
-                f"{needed / 2**30:,.1f} GiB{' in training' * self.do_train}; this machine has {there / 2**30:,.1f}. "
+                f"{needed / 2**30:,.1f} GiB; this machine has {there / 2**30:,.1f}. "
                 "Are its sizes right?"
             )
 
@@ -311,11 +135,11 @@ class SquadConfig:
         """Refuse training batches that do not fit the memory; prediction makes none larger than what there is."""
         needed, there = (
             4 * 4 * self.train_batch_size * self.max_seq_length,
-            _memory_size(),
+            memory_size(),
         )  # four arrays of int32
         if self.do_train and there and needed > there:
             raise ConfigError(
-                f"--train_batch_size={_shortened(self.train_batch_size)} is too large: the ids of one batch alone take "
+                f"--train_batch_size={shortened(self.train_batch_size)} is too large: the ids of one batch alone take "
                 f"more than the {there / 2**30:,.1f} GiB of this machine."
             )
 
@@ -386,33 +210,6 @@ class SquadConfig:
                 seen[pipe] = name
 
 
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text or a path"}
-
-
-def _as_kind(value: Any, kind: str, flag: str) -> Any:
-    """Return a value as Python's own type of that kind."""
-    is_bool = isinstance(value, bool) or type(value).__name__ in (
-        "bool_",
-        "bool",
-    )  # NumPy's, which is no number
-    try:
-        if kind == "str":
-            text = os.fspath(value)
-            if isinstance(text, str):
-                if "\0" in text:
-                    raise ConfigError(f"{flag}: {text!r} holds a NUL character, which no path can.")
-                return text
-        elif kind == "bool" and is_bool:
-            return bool(value)
-        elif kind == "int" and not is_bool:
-            return operator.index(value)
-        elif kind == "float" and isinstance(value, numbers.Real) and not is_bool:
-            return value if isinstance(value, int | float) else float(value)
-    except TypeError:
-        pass
-    raise ConfigError(f"{flag} must be {_KINDS[kind]}, not {_shortened(value)}.")
-
-
 _CHOICES = {
     "export_dtype": EXPORT_DTYPES,
     "dtype": ("float32", "bfloat16", "float16"),
@@ -434,31 +231,7 @@ _SMALLEST_VALUES = {
     "seed": 0,
 }
 
-LARGEST_SIZE = 2**31 - 1  # what indexes and shapes can hold
-LARGEST_NUMBER_OF_LAYERS = 999  # the largest BERT has 72; each takes a thirtieth of a second to make
 LARGEST_SEED = 2**32 - 1  # what NumPy takes
-
-
-def _is_finite(value: Any, smallest: float) -> bool:
-    """Say whether a value is a number from `smallest` on, neither NaN nor infinite; whole ones may be of any size."""
-    if isinstance(value, int):
-        return value >= smallest
-    return isinstance(value, float) and math.isfinite(value) and value >= smallest
-
-
-def _shortened(value: Any) -> str:
-    """Write a value for a message: the digits of a very large number help nobody."""
-    if isinstance(value, int) and abs(value) >= 10**30:
-        return f"a number of some {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
-    return repr(value)
-
-
-def _memory_size() -> int | None:
-    """Return the memory of this machine in bytes, or None when it does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 _UNCASED_MODELS = (

@@ -14,10 +14,11 @@ from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.config import SquadConfig
 from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
 from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad

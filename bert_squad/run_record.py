@@ -15,7 +15,8 @@ from typing import Any
 from absl import logging
 
 from bert_squad import files, whole_files
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.bert_config import BertConfig
+from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, ConfigError
 from bert_squad.json_files import read_json
 

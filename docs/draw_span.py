@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 
 from bert_squad.checkpoints import directory
-from bert_squad.config import BertConfig
+from bert_squad.bert_config import BertConfig
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features
 from bert_squad.model.span_head import span_loss

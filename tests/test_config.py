@@ -7,7 +7,8 @@ import pytest
 from absl import logging
 from golden_files import golden, read_json
 
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.bert_config import BertConfig
+from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError, DataError
 
 TINY = BertConfig(vocab_size=100, hidden_size=8, num_attention_heads=2, max_position_embeddings=512)

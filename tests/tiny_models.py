@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.tf1 import tf1_variables
-from bert_squad.config import BertConfig
 from bert_squad.model.squad_model import BertForSquad
 
 TINY = BertConfig(

@@ -7,6 +7,7 @@ import os
 from absl import logging
 
 from bert_squad import files
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.huggingface import read_object
 from bert_squad.checkpoints.model_files import (
     check_tokenizer,
@@ -14,7 +15,6 @@ from bert_squad.checkpoints.model_files import (
     looks_lower_cased,
     vocabulary_of_tokenizer,
 )
-from bert_squad.config import BertConfig
 from bert_squad.errors import DataError
 from bert_squad.text.tokenization import load_vocab
 

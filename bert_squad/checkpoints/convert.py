@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import names
 from bert_squad.checkpoints.companions import Companions, gather_companions
 from bert_squad.checkpoints.huggingface_export import check_writable_target, write_huggingface_directory
@@ -23,7 +24,6 @@ from bert_squad.checkpoints.loading import (
 from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
 from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader, check_shape
 from bert_squad.checkpoints.tf1_export import tf1_target, write_tf1_files
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, ConfigError
 
 KINDS = ("tf1", "huggingface")

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from bert_squad import files
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.names import from_huggingface
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.json_files import read_json
 

@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from bert_squad import files, whole_files
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.huggingface import CONFIG_FILE, STEP_KEY, WEIGHTS_FILE
 from bert_squad.checkpoints.model_files import VOCAB_FILE
 from bert_squad.checkpoints.names import from_legacy
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_CONFIG_FILE
-from bert_squad.config import BertConfig
 from bert_squad.errors import OutputError
 from bert_squad.model.encoder import LAYER_NORM_EPSILON
 

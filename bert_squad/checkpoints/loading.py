@@ -6,11 +6,11 @@ import re
 import numpy as np
 from absl import logging
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.huggingface import HuggingFaceReader
 from bert_squad.checkpoints.names import layer_count
 from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
 from bert_squad.checkpoints.tf1 import GLOBAL_STEP, SLOT_NAMES, NamedVariable, check_shape, tf1_variables
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError
 
 GELU_NOTE = (

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
-from bert_squad.config import BertConfig
+from bert_squad.bert_config import BertConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from bert_squad import files, whole_files
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
 from bert_squad.checkpoints.state_file import PREFIX, STATE_FILE
 from bert_squad.checkpoints.tf1 import checkpoint_files, write_tensors
-from bert_squad.config import BertConfig
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.json_files import parse_json
 

@@ -11,9 +11,10 @@ from absl import flags, logging
 
 from bert_squad import whole_files
 from bert_squad.activity import activity_at
+from bert_squad.bert_config import BertConfig
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
 from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_signals
 

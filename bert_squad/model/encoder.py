@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tf_keras
 
-from bert_squad.config import BertConfig
+from bert_squad.bert_config import BertConfig
 from bert_squad.model.attention import (
     attend,
     make_split_with_bias,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tf_keras
 
-from bert_squad.config import BertConfig
+from bert_squad.bert_config import BertConfig
 from bert_squad.model.encoder import BertEncoder
 from bert_squad.model.packing import Packed, Padded, RealKeys
 from bert_squad.model.span_head import SpanHead

@@ -24,7 +24,8 @@ import tensorflow as tf
 from absl import logging
 
 from bert_squad import files, whole_files
-from bert_squad.config import EXPORT_DTYPES, BertConfig, SquadConfig
+from bert_squad.bert_config import BertConfig
+from bert_squad.config import EXPORT_DTYPES, SquadConfig
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.signatures import ServedModel

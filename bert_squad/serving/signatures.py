@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.bert_config import BertConfig
+from bert_squad.config import SquadConfig
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.graph_checks import checked, feature_checks
 from bert_squad.serving.graph_tokenizer import GraphTokenizer

@@ -9,8 +9,9 @@ from tiny_models import weights
 
 from bert_squad.answers import answering
 from bert_squad.answers.answering import PreparedQuestions
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.config import SquadConfig
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.errors import OutOfMemoryError
 from bert_squad.model.squad_model import BertForSquad

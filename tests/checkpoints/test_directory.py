@@ -8,9 +8,9 @@ import tensorflow as tf
 from absl import logging
 from golden_files import golden
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, OutputError, TrainingError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay

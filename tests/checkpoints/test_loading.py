@@ -10,11 +10,11 @@ from golden_files import golden, read_json
 from minilm import minilm_directory
 from tiny_models import TINY, assert_same_weights, tiny_model, weights, write_huggingface
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import GELU_NOTE, check_loadable, load_checkpoint
 from bert_squad.checkpoints.names import from_legacy
 from bert_squad.checkpoints.tf1 import save_tf1_checkpoint, tf1_variables, write_tensors
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay

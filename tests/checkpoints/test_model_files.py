@@ -6,6 +6,7 @@ from golden_files import golden
 from minilm import minilm_directory
 from tiny_models import VOCABULARY, write_huggingface
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.companions import gather_companions
 from bert_squad.checkpoints.model_files import (
     ModelFiles,
@@ -15,7 +16,6 @@ from bert_squad.checkpoints.model_files import (
     vocabulary_of_tokenizer,
 )
 from bert_squad.checkpoints.tokenizer_settings import TokenizerSettings
-from bert_squad.config import BertConfig
 from bert_squad.errors import CheckpointError, ConfigError, DataError
 from bert_squad.text.tokenization import load_vocab
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.bert_config import BertConfig
+from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.run_record import check_same_run, describe_run, read_record, write_record
 

@@ -3,7 +3,7 @@
 import pytest
 from faults.json_mutation import check_json_reader
 
-from bert_squad.config import BertConfig
+from bert_squad.bert_config import BertConfig
 
 FUZZ_SECONDS = [2, pytest.param(30, marks=pytest.mark.slow)]
 SEEDS = [

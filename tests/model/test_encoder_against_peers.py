@@ -9,9 +9,9 @@ from golden_files import golden
 from minilm import minilm_directory
 from tiny_models import TINY, garden_encoder, random_inputs, tiny_model, weights
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.names import from_legacy
-from bert_squad.config import BertConfig
 from bert_squad.model.squad_model import BertForSquad
 
 LARGER = BertConfig(

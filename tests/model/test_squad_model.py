@@ -6,8 +6,8 @@ import tensorflow as tf
 import tf_keras
 from golden_files import golden
 
+from bert_squad.bert_config import HIDDEN_ACTIVATIONS, BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.config import HIDDEN_ACTIVATIONS, BertConfig
 from bert_squad.model.encoder import activation_function
 from bert_squad.model.squad_model import BertForSquad
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from golden_files import golden, read_json
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.config import BertConfig, SquadConfig
+from bert_squad.config import SquadConfig
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.export import export_model
 from bert_squad.text.tokenization import FullTokenizer

@@ -3,10 +3,10 @@ import pytest
 import tensorflow as tf
 from golden_files import golden, read_json
 
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.tf1 import SLOT_NAMES, Tf1Reader, tf1_variables
-from bert_squad.config import BertConfig
 from bert_squad.model.span_head import span_loss
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.loop import make_train_step
