@@ -117,9 +117,9 @@ def export(directory: Path, questions: list[str], contexts: list[str]) -> tuple[
     Returns:
       The directories, by dtype, and of the Hugging Face model as "peer"; and the windows of each question.
     """
+    from bert_squad.bert_config import BertConfig
     from bert_squad.checkpoints.convert import convert
     from bert_squad.checkpoints.loading import load_checkpoint
-    from bert_squad.bert_config import BertConfig
     from bert_squad.config import SquadConfig
     from bert_squad.data.examples import read_squad_examples
     from bert_squad.data.features import convert_examples_to_features
