@@ -201,3 +201,57 @@ def test_a_batch_beyond_the_memory_is_refused():
     config = squad_config(do_train=True, train_file="t.json", train_batch_size=2_000_000_000)
     with pytest.raises(ConfigError, match="--train_batch_size=2000000000 is too large"):
         config.validate(TINY)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("flag", ["learning_rate", "num_train_epochs", "warmup_proportion"])
+def test_numbers_are_finite(flag, value):
+    with pytest.raises(ConfigError, match=rf"--{flag} must be a finite number, not {value}\."):
+        squad_config(**{flag: value}).validate(TINY)
+
+
+def test_a_threshold_may_be_infinite_as_in_the_legacy_script():
+    squad_config(null_score_diff_threshold=float("inf")).validate(TINY)
+    with pytest.raises(ConfigError, match=r"--null_score_diff_threshold must be a number, not nan\."):
+        squad_config(null_score_diff_threshold=float("nan")).validate(TINY)
+
+
+def test_seeds_are_those_that_numpy_takes():
+    squad_config(seed=2**32 - 1).validate(TINY)
+    with pytest.raises(ConfigError, match=r"--seed must be at most 4294967295, not 4294967296\."):
+        squad_config(seed=2**32).validate(TINY)
+
+
+@pytest.mark.parametrize("flag", ["max_answer_length", "doc_stride", "n_best_size", "predict_batch_size"])
+def test_numbers_that_only_mean_all_may_be_of_any_size(flag):
+    squad_config(**{flag: 2**63}).validate(TINY)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"vocab_size": 10**400},
+            r"`vocab_size` must be at most 2147483647, not a number of some 401 digits",
+        ),
+        ({"vocab_size": 2**31}, r"`vocab_size` must be at most 2147483647, not 2147483648"),
+        ({"initializer_range": float("inf")}, r"`initializer_range` must be a number of 0 or more, not inf"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        BertConfig(**{**TINY.to_dict(), **sizes})
+
+
+def test_a_model_beyond_the_memory_is_refused():
+    huge = BertConfig(**{**TINY.to_dict(), "vocab_size": 2**31 - 1, "hidden_size": 2**20})
+    with pytest.raises(
+        ConfigError, match=r"bert_config\.json describes a model of [\d,]+ weights, which take [\d,.]+ GiB"
+    ):
+        squad_config().validate(huge)
+
+
+def test_the_number_of_weights():
+    """Of BERT-base, uncased, with its pooler: 109,482,240; and the span head."""
+    base = BertConfig(vocab_size=30522, type_vocab_size=2)
+    assert base.num_parameters == 109_482_240 + 2 * 768 + 2

@@ -409,3 +409,13 @@ def test_thousands_of_names_make_no_endless_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=r"names 'xxx.*\.\.\..*, so nothing can be restored") as caught:
         directory.latest_checkpoint(str(tmp_path))
     assert len(str(caught.value)) < 2000
+
+
+def test_a_checkpoint_of_another_name_is_never_deleted(model, optimizer, tmp_path):
+    """A `checkpoint` file may name a published model; it drops out of the file and stays on the disk."""
+    save_tf1_checkpoint(str(tmp_path / "bert_model.ckpt"), model, optimizer, 7)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "bert_model.ckpt"\n')
+    assert directory.restore_latest(str(tmp_path), model, optimizer) == (str(tmp_path / "bert_model.ckpt"), 7)
+    directory.save(str(tmp_path), model, optimizer, 8, keep_max=1)
+    assert {"bert_model.ckpt.index", "model.ckpt-8.index"} <= set(names(tmp_path))
+    assert "bert_model" not in (tmp_path / "checkpoint").read_text()
