@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def console() -> None:
     """Entry point of `run_squad.py` and of the console command."""
     for number in _SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
+        # Under `nohup` the end of the terminal is ignored; as in `interruption`.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
     from bert_squad.cli import main
 

@@ -83,6 +83,7 @@ def test_the_reference_by_nested_loops_gives_the_golden_answers(name):
 @pytest.mark.parametrize("name", CRASHED)
 def test_where_the_legacy_program_crashed(name, warnings):
     case = load(name)
+    warnings.clear()  # the conversion says what it cuts
     answers = compute_predictions(case.examples, case.features, case.results, **case.options)
     # All questions: the reference differs from the legacy program in the crash alone.
     assert tuple(answers) == reference(case)

@@ -8,6 +8,7 @@ import pytest
 from golden_files import golden
 from program import run_program
 
+pytestmark = pytest.mark.slow  # four minutes, and no part of the program
 FOLDER = "model/legacy_run/v1"
 SIZES = [
     "--train_seq_length=64",

@@ -1,10 +1,12 @@
 import importlib.util
 import re
 
+import pytest
 from golden_files import golden
 from program import run_program
 
 
+@pytest.mark.slow
 def test_the_benchmark_starts_and_finishes():
     """A smoke test: each contender that there is answers, and a line is printed for it. No time is asserted."""
     folder = golden("model/legacy_run/v1")

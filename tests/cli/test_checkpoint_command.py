@@ -267,5 +267,5 @@ def test_a_full_output_costs_the_words_not_the_work(folder):
         done = run_console("checkpoint", "inspect", "model.ckpt", cwd=folder, stdout=full)
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "bert-squad checkpoint: error: Cannot write to the standard output (No space left on device).\n"
+        "bert-squad checkpoint: error: Cannot write to standard output (No space left on device).\n"
     )

@@ -88,8 +88,12 @@ def test_a_signal_during_the_first_save_waits_for_it():
         return save(step)
 
     recorder.save = interrupted_save
-    with pytest.raises(RunInterruptedError, match=r"after step 0 of 10; saved as model\.ckpt-0"):
-        recorder.run()
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it
+    try:
+        with pytest.raises(RunInterruptedError, match=r"after step 0 of 10; saved as model\.ckpt-0"):
+            recorder.run()
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
     assert (recorder.saved, recorder.steps) == ([0], [])
 
 
