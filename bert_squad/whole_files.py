@@ -105,27 +105,30 @@ def remove_abandoned(directory: str) -> None:
         return
     for name in names:
         match = _TEMPORARY.search(name)
-        if match and _is_abandoned(files.join(directory, name), int(match["pid"]), match["host"]):
-            with contextlib.suppress(OSError):
-                files.remove_tree(files.join(directory, name))
+        path = files.join(directory, name)
+        if match and path not in _held:
+            with contextlib.suppress(OSError), _own_lock(path) as is_locked:
+                if is_locked or (is_locked is None and _looks_abandoned(path, match)):
+                    files.remove_tree(path)
 
 
-def _is_abandoned(path: str, pid: int, host: str) -> bool:
-    if path in _held:
-        return False
-    if not files.is_remote(path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
-            return False
-        try:
-            is_locked = _lock(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_locked is not None:
-            return is_locked  # nobody else held it
-    if host == _host():
-        return not process_exists(pid)
+@contextlib.contextmanager
+def _own_lock(path: str) -> Iterator[bool | None]:
+    """Try to lock what may be somebody's temporary, as long as the block runs, so that its maker sees it is lost."""
+    if files.is_remote(path):
+        yield None
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _looks_abandoned(path: str, name: re.Match) -> bool:
+    """Say, where no lock tells, whether the writer of a temporary is gone."""
+    if name["host"] == _host():
+        return not process_exists(int(name["pid"]))
     return time.time() - _modified(path) > _SECONDS_UNTIL_ABANDONED
 
 

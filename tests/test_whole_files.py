@@ -77,3 +77,20 @@ def test_a_file_system_that_turns_read_only_does_not_hide_the_error(tmp_path, mo
     with pytest.raises(OutputError, match=r"Cannot write .*a \(Read-only file system\)"):
         writer.__exit__(None, None, None)
     monkeypatch.undo()
+
+
+def test_what_is_removed_is_locked_meanwhile(tmp_path, monkeypatch):
+    """Somebody may just have created it, and be about to lock it: then that fails, and another name is taken."""
+    left = tmp_path / "a.tmp-1-0123456789abcdef0123"
+    left.mkdir()
+    remove_tree, locked = whole_files.files.remove_tree, []
+
+    def remove(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        locked.append(whole_files._lock(descriptor))
+        os.close(descriptor)
+        remove_tree(path)
+
+    monkeypatch.setattr(whole_files.files, "remove_tree", remove)
+    whole_files.remove_abandoned(str(tmp_path))
+    assert (locked, os.listdir(tmp_path)) == ([False], [])

@@ -182,8 +182,9 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
         kept = [old for old in recorded if old and old != name and _is_here(directory, old)]
         kept.append(name)
         dropped, kept = kept[:-keep_max], kept[-keep_max:]
-        # Until the `checkpoint` file names the new one, whatever there is of it is half a checkpoint.
-        _note_dropped(directory, [*dropped, name])
+        # Until the `checkpoint` file names the new one, whatever there is of it is half a checkpoint: unless one of
+        # that name was there before, which somebody has kept.
+        _note_dropped(directory, [*dropped, *([] if _is_here(directory, name) else [name])])
         # The index is renamed last.
         for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
             files.synchronize(files.join(temporary, file))

@@ -419,3 +419,20 @@ def test_a_checkpoint_of_another_name_is_never_deleted(model, optimizer, tmp_pat
     directory.save(str(tmp_path), model, optimizer, 8, keep_max=1)
     assert {"bert_model.ckpt.index", "model.ckpt-8.index"} <= set(names(tmp_path))
     assert "bert_model" not in (tmp_path / "checkpoint").read_text()
+
+
+def test_a_checkpoint_that_somebody_kept_survives_a_save_that_fails(model, optimizer, tmp_path, monkeypatch):
+    """Who goes back lets the `checkpoint` file name an older one; the newer ones are still there."""
+    for step in (1, 2):
+        directory.save(str(tmp_path), model, optimizer, step)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1"\n')
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(directory.files, "rename", full)
+    with pytest.raises(OutputError, match="Cannot save the checkpoint"):
+        directory.save(str(tmp_path), model, optimizer, 2)
+    monkeypatch.undo()
+    directory.finish_dropping(str(tmp_path))
+    assert state_file.checkpoints_in(str(tmp_path)) == ["model.ckpt-1", "model.ckpt-2"]
