@@ -139,6 +139,26 @@ def names_nothing(directory: str, problems: list[str]) -> CheckpointError:
     )
 
 
+def warn_of_later(directory: str, step: int) -> None:
+    """Warn of checkpoints of later steps that the `checkpoint` file does not name: training may write over them.
+
+    Somebody who wants to go back lets the file name an older one, as the legacy script allows.
+    """
+    named = set(map(last_part, recorded_names(directory) or ()))
+    later = [
+        name for name in checkpoints_in(directory) if name not in named and int(name.rsplit("-", 1)[1]) > step
+    ]
+    if later:
+        logging.warning(
+            "%s holds %s, which its `%s` file does not name: training goes on from step %d and writes over those whose "
+            "steps it saves. Move them away to keep them.",
+            directory,
+            _some(later),
+            STATE_FILE,
+            step,
+        )
+
+
 def check_all_named(directory: str) -> None:
     """Refuse to train where checkpoints lie that no `checkpoint` file speaks of: they would be written over.
 

@@ -129,6 +129,7 @@ def _begin(
     restored = directory.restore_latest(config.output_dir, model, optimizer)
     if restored:
         logging.info("Continuing from %s, step %d.", *restored)
+        state_file.warn_of_later(config.output_dir, restored[1])
         if config.init_checkpoint:
             logging.info(
                 "--init_checkpoint=%s is not used, since %s is there.", config.init_checkpoint, restored[0]

@@ -427,8 +427,12 @@ def test_a_checkpoint_that_somebody_kept_survives_a_save_that_fails(model, optim
         directory.save(str(tmp_path), model, optimizer, step)
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1"\n')
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    rename = directory.files.rename
+
+    def full(source, target):
+        if "model.ckpt" in target:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
 
     monkeypatch.setattr(directory.files, "rename", full)
     with pytest.raises(OutputError, match="Cannot save the checkpoint"):
@@ -436,3 +440,16 @@ def test_a_checkpoint_that_somebody_kept_survives_a_save_that_fails(model, optim
     monkeypatch.undo()
     directory.finish_dropping(str(tmp_path))
     assert state_file.checkpoints_in(str(tmp_path)) == ["model.ckpt-1", "model.ckpt-2"]
+
+
+def test_later_checkpoints_that_training_would_write_over_are_named(model, optimizer, tmp_path, warnings):
+    for step in (1, 2, 10):
+        directory.save(str(tmp_path), model, optimizer, step)
+    state_file.warn_of_later(str(tmp_path), 1)
+    assert not warnings
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-1"\n')
+    state_file.warn_of_later(str(tmp_path), 1)
+    (line,) = warnings
+    assert line.startswith(
+        f"{tmp_path} holds model.ckpt-2, model.ckpt-10, which its `checkpoint` file does not name"
+    )
