@@ -15,7 +15,7 @@ GZIP = "is not UTF-8 text: it looks like gzip-compressed data; unpack it first (
     [
         (b"", "is empty."),
         (b" \n", "is empty."),
-        (gzip.compress(b"{}"), GZIP),
+        (gzip.compress(b"{}", mtime=0), GZIP),
         (
             '{"é": 1}'.encode("utf-16"),
             "is not UTF-8 text: it looks like UTF-16 text; convert it to UTF-8 (iconv -f",
