@@ -1,10 +1,11 @@
 """Reach paths: local ones with the standard library, `gs://` and the like through TensorFlow.
 
-`whole_files` writes them.
+Nobody else opens a path (`tests/test_layering.py` lists who may, and why). `whole_files` writes what has to be whole.
 """
 
 import contextlib
 import errno
+import io
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import stat
 import tempfile
 import weakref
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from bert_squad.errors import OutputError, PathError, first_line
 
@@ -102,6 +104,40 @@ def size_of(path: str) -> int:
         return gfile().stat(path).length
 
 
+def open_to_read(path: str) -> BinaryIO:
+    """Open a file to read bytes; one that is remote is read at once.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    return io.BytesIO(read_bytes(path)) if is_remote(path) else open(path, "rb")
+
+
+def open_descriptor(path: str) -> int:
+    """Open a local file to read, for what the operating system does with its number; the caller closes it.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    return os.open(path, os.O_RDONLY)
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """Give the path of a file on the local disk with the contents of `path`, for as long as the block runs.
+
+    Raises:
+      OSError: when it cannot be read, or the copy not be written.
+    """
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="bert_squad-") as copy:
+        copy.write(read_bytes(path))
+        copy.flush()
+        yield copy.name
+
+
 def read_bytes(path: str) -> bytes:
     """Read a whole file.
 
@@ -143,6 +179,31 @@ def read_piece(path: str, offset: int, size: int) -> bytes:
         return reader.read(size)
 
 
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file where nobody looks for it yet: in what `whole_files.complete_directory` gives.
+
+    Raises:
+      OSError: when it cannot be written.
+    """
+    if is_remote(path):
+        with reached(path), gfile().GFile(path, "wb") as writer:
+            writer.write(content)
+        return
+    with open(path, "wb") as writer:
+        writer.write(content)
+
+
+def refusal(problem: str, error: BaseException, advice: str = ".") -> OutputError:
+    """Return the error for what the file system, or a library that writes to it, refuses: `problem (reason)advice`.
+
+    >>> print(refusal("Cannot write x", OSError(28, "No space left on device"), "; free some."))
+    Cannot write x (No space left on device); free some.
+    """
+    if isinstance(error, OutputError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # a part of what was to be written says so itself
+    return OutputError(f"{problem} ({reason_of(error)}){advice}")
+
+
 def make_directory(path: str, flag: str = "--output_dir") -> None:
     """Create a directory and its parents, and make sure that files can be written there.
 
@@ -164,9 +225,10 @@ def make_directory(path: str, flag: str = "--output_dir") -> None:
     except PathError as error:
         raise OutputError(f"{flag}: {error}") from None
     except OSError as error:
-        raise OutputError(
-            f"The {flag.strip('-').split('_')[0]} directory {path} cannot be written ({reason_of(error)}); "
-            f"name another with {flag} or change its permissions."
+        raise refusal(
+            f"The {flag.strip('-').split('_')[0]} directory {path} cannot be written",
+            error,
+            f"; name another with {flag} or change its permissions.",
         ) from error
 
 

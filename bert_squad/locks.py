@@ -19,7 +19,7 @@ from typing import Any
 from absl import logging
 
 from bert_squad import files, whole_files
-from bert_squad.errors import DirectoryInUseError, OutputError
+from bert_squad.errors import DirectoryInUseError
 
 _SECONDS_BETWEEN_TRIES = 0.5
 
@@ -50,7 +50,7 @@ def _acquire(path: str, what: str, waits: bool):
         try:
             owner, release = _try(path, what)
         except OSError as error:
-            raise OutputError(f"Cannot write the lock {path} ({files.reason_of(error)}).") from error
+            raise files.refusal(f"Cannot write the lock {path}", error) from error
         if release:
             return release
         if not waits:

@@ -1,10 +1,10 @@
 """What a run does to be fast: as its flags say, or, with --fast, what was measured to be best on the present device."""
 
 import dataclasses
-from pathlib import Path
 
 from absl import logging
 
+from bert_squad import files
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
@@ -81,7 +81,7 @@ def _best_on_this_device() -> tuple[str, Speed]:
 def cpu_has_bfloat16(cpu_info: str = "/proc/cpuinfo") -> bool:
     """Say whether the processor multiplies bfloat16 numbers itself, as Linux tells."""
     try:
-        words = Path(cpu_info).read_text().split()
+        words = files.read_bytes(cpu_info).decode().split()
     except OSError:
         return False
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(words)

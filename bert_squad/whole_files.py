@@ -15,8 +15,9 @@ import os
 import re
 import secrets
 import socket
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from bert_squad import files
@@ -183,15 +184,51 @@ def complete_file(path: str) -> Iterator[str]:
         yield temporary
         files.synchronize(temporary)
         files.rename(temporary, path)
+    except OutputError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"Cannot write {path} ({files.reason_of(error)}); what was there before is unchanged."
-        ) from error
+        raise files.refusal(f"Cannot write {path}", error, "; what was there before is unchanged.") from error
     finally:
         if temporary:
             discard(temporary)
+
+
+@contextlib.contextmanager
+def complete_directory(
+    path: str, publish: Callable[[str], None], *, problem: str, advice: str = "."
+) -> Iterator[str]:
+    """Give a temporary directory to write to; when the block succeeds, all of it is flushed and then published.
+
+    For what is several files, of which none may be seen before all are on the disk.
+
+    Args:
+      path: the temporary directory is beside it, and `.tmp-`, the process and a random number are added to its name.
+      publish: is given the temporary directory and moves it, or the files in it, to where they belong. What it has
+        moved before it fails is its own to take back.
+      problem: the beginning of the sentence when that fails, e.g. "Cannot write the model x".
+      advice: its end, after the reason in brackets.
+
+    Raises:
+      OutputError: when the file system refuses, to us or to TensorFlow. Of the temporary directory nothing is left
+        then.
+    """
+    temporary = ""
+    try:
+        temporary = create_temporary(path, is_directory=True)
+        yield temporary
+        files.synchronize_tree(temporary)
+        publish(temporary)
+    except _refusals() as error:
+        raise files.refusal(problem, error, advice) from error
+    finally:
+        if temporary:
+            discard(temporary)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return what the file system, and TensorFlow if it is imported, raise for files."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (OSError, tensorflow.errors.OpError) if tensorflow else (OSError,)
 
 
 @contextlib.contextmanager

@@ -61,3 +61,30 @@ def test_an_error_of_tensorflow_without_a_text_is_named_by_its_kind():
 
     with pytest.raises(PathError, match=r"Cannot reach ram://x \(NotFoundError\)"), files.reached("ram://x"):
         raise tf.errors.NotFoundError(None, None, "")
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_bytes_are_written_and_read_here_and_there(tmp_path, scheme):
+    path = f"{scheme}{tmp_path}/weights"
+    files.write_bytes(path, b"0123")
+    with files.open_to_read(path) as reader:
+        assert reader.read(2) == b"01"
+        assert reader.read() == b"23"
+    with files.local_copy(path) as local:
+        assert not files.is_remote(local)
+        with open(local, "rb") as reader:
+            assert reader.read() == b"0123"
+    assert os.path.exists(local) is (scheme == ""), "the file itself stays, a copy goes"
+    with pytest.raises(OSError, match="nowhere"):
+        files.write_bytes(f"{scheme}{tmp_path}/nowhere/weights", b"")
+    with pytest.raises(OSError, match="nowhere"):
+        files.open_to_read(f"{scheme}{tmp_path}/nowhere/weights")
+
+
+def test_a_descriptor_goes_on_with_the_file_that_was_there(tmp_path):
+    (tmp_path / "records").write_text("old")
+    descriptor = files.open_descriptor(str(tmp_path / "records"))
+    with whole_files.open_whole(str(tmp_path / "records")) as writer:
+        writer.write("new")
+    assert os.read(descriptor, 10) == b"old"
+    os.close(descriptor)

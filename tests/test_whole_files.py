@@ -7,7 +7,7 @@ import sys
 import pytest
 from program import environment
 
-from bert_squad import whole_files
+from bert_squad import files, whole_files
 from bert_squad.errors import OutputError
 
 
@@ -94,3 +94,78 @@ def test_what_is_removed_is_locked_meanwhile(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_files.files, "remove_tree", remove)
     whole_files.remove_abandoned(str(tmp_path))
     assert (locked, os.listdir(tmp_path)) == ([False], [])
+
+
+def complete_directory(path, publish=None):
+    """Write a directory under its own name, which is what most want."""
+    return whole_files.complete_directory(
+        str(path),
+        publish or (lambda temporary: files.rename(temporary, str(path))),
+        problem="Cannot write the model x",
+        advice="; nothing was added.",
+    )
+
+
+def test_a_directory_appears_only_when_complete_and_on_the_disk(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(files, "synchronize_tree", lambda path: flushed.extend(os.listdir(path)))
+    with complete_directory(tmp_path / "model") as temporary:
+        files.write_bytes(files.join(temporary, "weights"), b"123")
+        assert os.listdir(tmp_path) == [os.path.basename(temporary)]
+        assert flushed == []
+    assert flushed == ["weights"]
+    assert os.listdir(tmp_path) == ["model"]
+    assert (tmp_path / "model" / "weights").read_bytes() == b"123"
+
+
+def refuse(*_):
+    raise OSError(28, "No space left on device")
+
+
+def refuse_as_a_part(*_):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with whole_files.open_whole("part"):
+            pass
+
+
+def refuse_as_tensorflow(*_):
+    import tensorflow as tf
+
+    raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+
+@pytest.mark.parametrize("refused", [refuse, refuse_as_a_part, refuse_as_tensorflow])
+@pytest.mark.parametrize("when", ["written", "flushed", "published"])
+def test_a_directory_that_is_refused_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, refused, when):
+    monkeypatch.chdir(tmp_path)
+    if when == "flushed":
+        monkeypatch.setattr(files, "synchronize_tree", refused)
+
+    def write():
+        with complete_directory("x", refused if when == "published" else None) as temporary:
+            files.write_bytes(files.join(temporary, "weights"), b"123")
+            if when == "written":
+                refused()
+
+    with pytest.raises(OutputError) as caught:
+        write()
+    assert str(caught.value) == "Cannot write the model x (No space left on device); nothing was added."
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_says_nothing_of_a_directory_goes_through_and_leaves_nothing(tmp_path, problem):
+    def publish(_):
+        raise problem
+
+    with pytest.raises(problem), complete_directory(tmp_path / "x", publish):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_where_no_directory_can_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    message = r"Cannot write the model x \(File exists\); nothing was added\."
+    with pytest.raises(OutputError, match=message), complete_directory(tmp_path / "file" / "x"):
+        pass

@@ -49,28 +49,19 @@ def write_huggingface_directory(
       OutputError: when the directory is there already or cannot be written; nothing is left of it then.
     """
     check_writable_target(directory)
-    temporary = ""
-    try:
-        place = os.path.realpath(directory)  # where a link leads, and without a `.` at the end
-        whole_files.remove_abandoned(os.path.dirname(place))
-        temporary = whole_files.create_temporary(place, is_directory=True)
+    place = os.path.realpath(directory)  # where a link leads, and without a `.` at the end
+    whole_files.remove_abandoned(os.path.dirname(place))
+    with whole_files.complete_directory(
+        place,
+        lambda temporary: files.rename(temporary, place),  # an empty directory is replaced
+        problem=f"Cannot write the Hugging Face directory {directory}",
+    ) as temporary:
         _write_json(files.join(temporary, CONFIG_FILE), huggingface_config(bert_config))
         _write_json(
             files.join(temporary, TOKENIZER_CONFIG_FILE), tokenizer_config(bert_config, do_lower_case)
         )
-        with open(files.join(temporary, VOCAB_FILE), "wb") as writer:
-            writer.write(vocabulary)
-        metadata = {"format": "pt"} | ({} if step is None else {STEP_KEY: str(step)})
-        save_file(_huggingface_weights(weights), files.join(temporary, WEIGHTS_FILE), metadata)
-        files.synchronize_tree(temporary)
-        os.rename(temporary, place)  # an empty directory is replaced
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"Cannot write the Hugging Face directory {directory} ({files.reason_of(error)})."
-        ) from None
-    finally:
-        if temporary:
-            whole_files.discard(temporary)
+        files.write_bytes(files.join(temporary, VOCAB_FILE), vocabulary)
+        _write_weights(files.join(temporary, WEIGHTS_FILE), weights, step)
 
 
 def check_writable_target(directory: str) -> None:
@@ -83,12 +74,20 @@ def check_writable_target(directory: str) -> None:
         raise OutputError(
             f"{directory} is remote; write the Hugging Face directory to a local disk and copy it."
         )
-    if os.path.isdir(directory) and os.path.samefile(directory, "."):
+    if files.is_directory(directory) and os.path.samefile(directory, "."):
         raise OutputError(f"{directory} is the current directory, which cannot be replaced; name a new one.")
-    if os.path.isdir(directory) and not os.listdir(directory):
+    if files.is_directory(directory) and not files.names_in(directory):
         return
     if os.path.lexists(directory):
         raise OutputError(f"{directory} exists already; name a new directory, or delete that one.")
+
+
+def _write_weights(path: str, weights: Mapping[str, np.ndarray], step: int | None) -> None:
+    metadata = {"format": "pt"} | ({} if step is None else {STEP_KEY: str(step)})
+    try:
+        save_file(_huggingface_weights(weights), path, metadata)
+    except SafetensorError as error:  # the library's own, for a full disk too
+        raise OSError(str(error)) from None
 
 
 def _huggingface_weights(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -138,5 +137,4 @@ def tokenizer_config(bert_config: BertConfig, do_lower_case: bool) -> dict[str, 
 
 
 def _write_json(path: str, values: dict[str, Any]) -> None:
-    with open(path, "w", encoding="utf-8") as writer:
-        writer.write(json.dumps(values, indent=2) + "\n")
+    files.write_bytes(path, (json.dumps(values, indent=2) + "\n").encode())

@@ -98,7 +98,7 @@ class Input:
 
 def _open(path: str, flag: str) -> BinaryIO:
     if path != STANDARD_INPUT:
-        return io.BytesIO(files.read_bytes(path)) if files.is_remote(path) else open(path, "rb")
+        return files.open_to_read(path)
     if sys.stdin is None:
         raise ConfigError(f"There is no standard input to read from; name a file with {flag}.")
     # A notebook's standard input has text only.

@@ -266,7 +266,7 @@ def record_dataset(path: str) -> Any:
     descriptor = None
     if not files.is_remote(path) and os.path.isdir(_OPEN_FILES):
         with contextlib.suppress(OSError):  # TensorFlow meets it again, where it is looked for
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = files.open_descriptor(path)
     if descriptor is None:
         return tf.data.TFRecordDataset(path)
     dataset = tf.data.TFRecordDataset(f"{_OPEN_FILES}/{descriptor}")

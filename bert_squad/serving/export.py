@@ -26,7 +26,7 @@ from absl import logging
 from bert_squad import files, whole_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.config import EXPORT_DTYPES, SquadConfig
-from bert_squad.errors import ConfigError, OutputError
+from bert_squad.errors import ConfigError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.signatures import ServedModel
 from bert_squad.serving.text_operations import load_tensorflow_text
@@ -70,9 +70,19 @@ def export_model(
         raise ConfigError(f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {dtype!r}.")
     check_exportable(export_dir)
     whole_files.remove_abandoned(export_dir)
-    version, temporary = _next_version(export_dir), ""
-    try:
-        temporary = whole_files.create_temporary(files.join(export_dir, f"temp-{version}"), is_directory=True)
+    version = _next_version(export_dir)
+    version_dir = ""
+
+    def publish(temporary: str) -> None:
+        nonlocal version_dir
+        version_dir = _publish(temporary, export_dir)
+
+    with whole_files.complete_directory(
+        files.join(export_dir, f"temp-{version}"),
+        publish,
+        problem=f"Cannot export to {files.join(export_dir, str(version))}",
+        advice="; no version was added.",
+    ) as temporary:
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
             tf.saved_model.save(served, files.without_pattern(temporary, served), signatures=served.functions)
@@ -80,18 +90,8 @@ def export_model(
         _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
         extra = files.join(temporary, ASSETS_EXTRA)
         files.make_directory(extra, "--export_dir")
-        with whole_files.open_whole(files.join(extra, VOCABULARY), "wb") as writer:
-            writer.write(tokenizer.vocab_content)
+        files.write_bytes(files.join(extra, VOCABULARY), tokenizer.vocab_content)
         write_warmup_requests(temporary, extra)
-        files.synchronize_tree(temporary)
-        version_dir = _publish(temporary, export_dir)
-    except (OSError, tf.errors.OpError) as error:
-        raise OutputError(
-            f"Cannot export to {files.join(export_dir, str(version))} ({files.reason_of(error)}); no version was added."
-        ) from error
-    finally:
-        if temporary:
-            whole_files.discard(temporary)
     logging.info("Exported the model to %s", version_dir)
     return version_dir
 
@@ -165,5 +165,4 @@ def _description(
 
 
 def _write_json(path: str, content: dict[str, Any]) -> None:
-    with whole_files.open_whole(path) as writer:
-        writer.write(json.dumps(content, indent=4) + "\n")
+    files.write_bytes(path, (json.dumps(content, indent=4) + "\n").encode())
