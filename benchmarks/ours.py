@@ -10,7 +10,7 @@ import tensorflow as tf
 from bert_squad.answers.nbest import NbestOptions, RawResult, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
 from bert_squad.data.examples import read_squad_examples, shuffle_examples

@@ -16,7 +16,7 @@ _HOMES = {
     "BertForSquad": "bert_squad.model.squad_model",
     "span_loss": "bert_squad.model.span_head",
     "load_checkpoint": "bert_squad.checkpoints.loading",
-    "save_tf1_checkpoint": "bert_squad.checkpoints.tf1",
+    "save_tf1_checkpoint": "bert_squad.checkpoints.tf1_writing",
     "RawResult": "bert_squad.answers.raw_results",
     "compute_predictions": "bert_squad.answers.nbest",
     "evaluate": "bert_squad.answers.metrics",

@@ -11,7 +11,7 @@ from golden_files import golden
 from program import ROOT, environment
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.model.squad_model import BertForSquad
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

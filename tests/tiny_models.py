@@ -10,7 +10,7 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.squad_model import BertForSquad
 
 TINY = BertConfig(

@@ -75,10 +75,15 @@ def read_bundle(prefix: str) -> Bundle | None:
             f"The checkpoint {prefix} is damaged: {damage}; copy it again, or take another.", str(damage)
         ) from None
     except OSError as error:
-        raise CheckpointError(
-            f"Cannot read the checkpoint {prefix} ({files.reason_of(error)}); name a prefix that has .index and "
-            ".data files, or a directory with a `checkpoint` file."
-        ) from None
+        raise unreadable(prefix, error) from None
+
+
+def unreadable(prefix: str, error: Exception) -> CheckpointError:
+    """Return the error for a checkpoint whose files cannot be read."""
+    return CheckpointError(
+        f"Cannot read the checkpoint {prefix} ({files.reason_of(error)}); name a prefix that has .index and .data "
+        "files, or a directory with a `checkpoint` file."
+    )
 
 
 def is_v1_file(path: str) -> bool:

@@ -11,18 +11,18 @@ import numpy as np
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import names
-from bert_squad.checkpoints.companions import Companions, gather_companions
+from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.huggingface_export import check_writable_target, write_huggingface_directory
 from bert_squad.checkpoints.loading import (
     GELU_NOTE,
     as_float32,
     check_heads,
     check_layers,
-    has_exact_gelu,
     is_ignored,
 )
-from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
-from bert_squad.checkpoints.tf1 import GLOBAL_STEP, Tf1Reader, check_shape
+from bert_squad.checkpoints.model_files import ModelDescription, describe_model
+from bert_squad.checkpoints.names import GLOBAL_STEP
+from bert_squad.checkpoints.reader import CheckpointReader, check_shape
 from bert_squad.checkpoints.tf1_export import tf1_target, write_tf1_files
 from bert_squad.errors import CheckpointError, ConfigError
 
@@ -98,12 +98,12 @@ def convert(
     if to not in KINDS:
         raise ConfigError(f"--to is one of {', '.join(KINDS)}, not {to!r}.")
     reader = open_checkpoint(source)
-    companions = gather_companions(
+    description = describe_model(
         source, bert_config_file=bert_config_file, vocab_file=vocab_file, do_lower_case=do_lower_case
     )
-    _check_encoder(reader, companions.bert_config, source)
+    _check_encoder(reader, description.bert_config, source)
     write = _write_tf1 if to == "tf1" else _write_huggingface
-    written, path = write(reader, source, target, companions)
+    written, path = write(reader, source, target, description)
     return ConversionSummary(
         source=source,
         kind=reader.kind,
@@ -111,7 +111,7 @@ def convert(
         written=tuple(sorted(set(written) & set(reader))),
         dropped=tuple(sorted(set(reader) - set(written))),
         absent=tuple(v.legacy for v in (*names.SPAN_HEAD, *names.POOLER) if v.legacy not in reader.shapes),
-        note=GELU_NOTE if has_exact_gelu(reader) else "",
+        note=GELU_NOTE if reader.has_exact_gelu else "",
     )
 
 
@@ -139,29 +139,26 @@ def _bert_weights(reader: CheckpointReader, source: str) -> dict[str, np.ndarray
 
 
 def _write_tf1(
-    reader: CheckpointReader, source: str, target: str, companions: Companions
+    reader: CheckpointReader, source: str, target: str, description: ModelDescription
 ) -> tuple[list[str], str]:
     step = reader.step or 0
-    place = tf1_target(target, step, companions.config_json, companions.vocabulary)
-    if isinstance(reader, Tf1Reader):
-        tensors = {name: reader[name] for name in reader}
-    else:
-        tensors = _bert_weights(reader, source)
+    place = tf1_target(target, step, description.config_json, description.vocabulary)
+    tensors = dict(reader) if reader.is_tf1 else _bert_weights(reader, source)
     tensors.setdefault(GLOBAL_STEP, np.asarray(step, np.int64))
     write_tf1_files(place, tensors)
     return list(tensors), place.prefix
 
 
 def _write_huggingface(
-    reader: CheckpointReader, source: str, target: str, companions: Companions
+    reader: CheckpointReader, source: str, target: str, description: ModelDescription
 ) -> tuple[list[str], str]:
     check_writable_target(target)
-    if companions.bert_config is None:
+    if description.bert_config is None:
         raise ConfigError(
             "A Hugging Face model needs its configuration, and there is no bert_config.json beside the checkpoint: "
             "name it with --bert_config_file."
         )
-    if companions.vocabulary is None or companions.do_lower_case is None:
+    if description.vocabulary is None or description.do_lower_case is None:
         raise ConfigError(
             "A Hugging Face model needs its vocabulary, and there is no vocab.txt beside the checkpoint: name it "
             "with --vocab_file."
@@ -169,6 +166,6 @@ def _write_huggingface(
     step = reader.step
     weights = _bert_weights(reader, source)
     write_huggingface_directory(
-        target, weights, companions.bert_config, companions.vocabulary, companions.do_lower_case, step
+        target, weights, description.bert_config, description.vocabulary, description.do_lower_case, step
     )
     return [*weights, *([GLOBAL_STEP] if step is not None else [])], target

@@ -16,6 +16,9 @@ import tensorflow as tf
 from absl import logging
 
 from bert_squad import files, whole_files
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.names import SLOT_NAMES
+from bert_squad.checkpoints.reader import check_shape
 from bert_squad.checkpoints.state_file import (
     OWN_NAME,
     PREFIX,
@@ -26,14 +29,8 @@ from bert_squad.checkpoints.state_file import (
     recorded_names,
     write_state,
 )
-from bert_squad.checkpoints.tf1 import (
-    SLOT_NAMES,
-    Tf1Reader,
-    check_shape,
-    checkpoint_files,
-    save_tf1_checkpoint,
-    tf1_variables,
-)
+from bert_squad.checkpoints.tf1 import Tf1Reader, checkpoint_files
+from bert_squad.checkpoints.tf1_writing import in_order, save_tf1_checkpoint
 from bert_squad.errors import CheckpointError, DamagedCheckpointError, OutputError, TrainingError
 
 DROPPED_FILE = "checkpoint.dropped"
@@ -79,8 +76,10 @@ def incomplete(prefix: str) -> str | None:
         return "its index file is missing"
     try:
         Tf1Reader(prefix)
+    except DamagedCheckpointError as error:
+        return error.reason
     except CheckpointError as error:
-        return getattr(error, "reason", str(error))
+        return str(error)
     return None
 
 
@@ -174,34 +173,35 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
     name = f"{PREFIX}-{step}"
     prefix = files.join(directory, name)
     _check_finite(model, optimizer, prefix)
-    temporary = ""
     try:
-        temporary = whole_files.create_temporary(prefix, is_directory=True)
-        save_tf1_checkpoint(files.join(temporary, name), model, optimizer, step)
-        recorded = map(last_part, recorded_names(directory) or ())
-        kept = [old for old in recorded if old and old != name and _is_here(directory, old)]
-        kept.append(name)
-        dropped, kept = kept[:-keep_max], kept[-keep_max:]
-        # Until the `checkpoint` file names the new one, whatever there is of it is half a checkpoint: unless one of
-        # that name was there before, which somebody has kept.
-        _note_dropped(directory, [*dropped, *([] if _is_here(directory, name) else [name])])
-        # The index is renamed last.
-        for file in sorted(files.names_in(temporary), key=lambda file: file.endswith(".index")):
-            files.synchronize(files.join(temporary, file))
-            files.rename(files.join(temporary, file), files.join(directory, file))
-        write_state(directory, kept)
-    except (OSError, tf.errors.OpError) as error:
+        with whole_files.complete_directory(
+            prefix,
+            lambda temporary: _publish(temporary, directory, name, keep_max),
+            problem=f"Cannot save the checkpoint {prefix}",
+            advice="; earlier checkpoints are unchanged. Free some space or restore write permission, then run the "
+            "same command again to continue.",
+        ) as temporary:
+            save_tf1_checkpoint(files.join(temporary, name), model, optimizer, step)
+    except OutputError:
         with contextlib.suppress(OSError, CheckpointError):
             finish_dropping(directory)
-        raise OutputError(
-            f"Cannot save the checkpoint {prefix} ({files.reason_of(error)}); earlier checkpoints are unchanged. Free "
-            "some space or restore write permission, then run the same command again to continue."
-        ) from error
-    finally:
-        if temporary:
-            whole_files.discard(temporary)
-    _delete(directory, dropped)
+        raise
     return prefix
+
+
+def _publish(temporary: str, directory: str, name: str, keep_max: int) -> None:
+    """Move a new checkpoint to its directory, name it in the `checkpoint` file, and then delete what is too old."""
+    recorded = map(last_part, recorded_names(directory) or ())
+    kept = [old for old in recorded if old and old != name and _is_here(directory, old)]
+    kept.append(name)
+    dropped, kept = kept[:-keep_max], kept[-keep_max:]
+    # Until the `checkpoint` file names the new one, whatever there is of it is half a checkpoint: unless one of that
+    # name was there before, which somebody has kept.
+    _note_dropped(directory, [*dropped, *([] if _is_here(directory, name) else [name])])
+    for file in in_order(files.names_in(temporary)):
+        files.rename(files.join(temporary, file), files.join(directory, file))
+    write_state(directory, kept)
+    _delete(directory, dropped)
 
 
 def _is_here(directory: str, name: str) -> bool:

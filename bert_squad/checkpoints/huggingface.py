@@ -6,8 +6,7 @@ short or has a damaged header is refused, but a changed weight cannot be told fr
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (gives NumPy its bfloat16)
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from bert_squad import files
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.names import from_huggingface
+from bert_squad.checkpoints.reader import CheckpointReader
 from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.json_files import read_json
 
@@ -30,10 +30,8 @@ _NOT_WEIGHTS = ("embeddings.position_ids", "bert.embeddings.position_ids")  # a 
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-class HuggingFaceReader(Mapping[str, np.ndarray]):
+class HuggingFaceReader(CheckpointReader):
     """Read safetensors weights as a mapping from legacy names to float32 arrays.
-
-    Tensors without a legacy name keep the name they have.
 
     Args:
       path: a `.safetensors` file or a `model.safetensors.index.json`.
@@ -46,12 +44,9 @@ class HuggingFaceReader(Mapping[str, np.ndarray]):
     kind = "Hugging Face safetensors"
 
     def __init__(self, path: str):
-        self.path = path
-        self.declared = _declared_config(files.join(os.path.dirname(path), CONFIG_FILE))
-        self.names: dict[str, str] = {}  # legacy name -> the file's own
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.dtypes: dict[str, str] = {}
-        self.step: int | None = None
+        super().__init__(path, {}, {})
+        self._config = _declared_config(files.join(os.path.dirname(path), CONFIG_FILE))
+        self._step: int | None = None
         self._files: dict[str, Any] = {}  # legacy name -> open file
         self._transposed: set[str] = set()
         for name, file in _tensors(path):
@@ -61,54 +56,64 @@ class HuggingFaceReader(Mapping[str, np.ndarray]):
     def _add(self, name: str, file: Any) -> None:
         variable = from_huggingface(name)
         legacy = variable.legacy if variable else name
-        if legacy in self.names:
+        if legacy in self:
             raise CheckpointError(
-                f"{self.path} holds {legacy} twice, as {self.names[legacy]} and as {name}; delete one of them."
+                f"{self.path} holds {legacy} twice, as {self.own_names[legacy]} and as {name}; delete one of them."
             )
         values = _guarded(self.path, lambda: file.get_slice(name))
         shape = tuple(values.get_shape())
         if variable and variable.transposed:
             self._transposed.add(legacy)
             shape = shape[::-1]
-        self.names[legacy], self.shapes[legacy] = name, shape
+        self.own_names[legacy], self.shapes[legacy] = name, shape
         self.dtypes[legacy] = _DTYPE_NAMES.get(values.get_dtype(), values.get_dtype())
         self._files[legacy] = file
         step = (file.metadata() or {}).get(STEP_KEY, "")
         if step.isdecimal() and len(step) <= 18:
-            self.step = int(step)
+            self._step = int(step)
+
+    @property
+    def step(self) -> int | None:
+        """From the metadata that `huggingface_export` writes."""
+        return self._step
 
     @property
     def num_attention_heads(self) -> int | None:
-        """The one size that shapes do not tell, from `config.json`."""
-        return self.declared.get("num_attention_heads")
+        """From `config.json`."""
+        return self._config.get("num_attention_heads")
 
     @property
     def has_exact_gelu(self) -> bool:
         """Whether `config.json` says "gelu", by which transformers means the exact form, x Phi(x)."""
-        return bool(self.declared) and self.declared.get("hidden_act", "gelu") == "gelu"
+        return bool(self._config) and self._config.get("hidden_act", "gelu") == "gelu"
 
     def own_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape in the file itself."""
         return self.shapes[name][::-1] if name in self._transposed else self.shapes[name]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        file = self._files[name]
+        file, own_name = self._files[name], self.own_names[name]
         if self.dtypes[name] not in _DTYPE_NAMES.values():
             raise CheckpointError(
-                f"{self.names[name]} in {self.path} is of type {self.dtypes[name]}; only floating-point weights can "
-                "be loaded, no quantised ones."
+                f"{own_name} in {self.path} is of type {self.dtypes[name]}; only floating-point weights can be loaded, "
+                "no quantised ones."
             )
-        value = _guarded(self.path, lambda: file.get_tensor(self.names[name])).astype(np.float32, copy=False)
+        value = _guarded(self.path, lambda: file.get_tensor(own_name)).astype(np.float32, copy=False)
         return value.T if name in self._transposed else value
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.names
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+def open_huggingface(path: str) -> HuggingFaceReader | None:
+    """Open a directory of a Hugging Face model, or a file of its weights; None for anything else."""
+    if files.is_directory(path):
+        weights = find_weights(path)
+    else:
+        weights = path if files.exists(path) and _is_safetensors(path) else None
+    return HuggingFaceReader(weights) if weights else None
 
-    def __len__(self) -> int:
-        return len(self.names)
+
+def _is_safetensors(path: str) -> bool:
+    """Look at the name and at the start: the length of a JSON header, then the header."""
+    return path.endswith((".safetensors", INDEX_FILE)) or files.read_start(path, 9)[8:] == b"{"
 
 
 def find_weights(path: str) -> str | None:
@@ -165,13 +170,9 @@ def _open(path: str) -> Any:
         raise CheckpointError(
             f"{path} is not the weights but a pointer of Git LFS to them; get them with `git lfs pull`."
         )
-    if not files.is_remote(path):
-        return _guarded(path, lambda: safe_open(path, framework="numpy"))
     # safe_open maps a file into memory, so that it may be deleted afterwards.
-    with tempfile.NamedTemporaryFile(suffix=".safetensors") as local:
-        local.write(files.read_bytes(path))
-        local.flush()
-        return _guarded(path, lambda: safe_open(local.name, framework="numpy"))
+    with files.local_copy(path) as local:
+        return _guarded(path, lambda: safe_open(local, framework="numpy"))
 
 
 def _guarded(path: str, read: Callable[[], Any]) -> Any:
@@ -182,9 +183,5 @@ def _guarded(path: str, read: Callable[[], Any]) -> Any:
     # The library reports damage by its own error and, depending on where it is, by several built-in ones.
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"Cannot read the Hugging Face weights {path} ({_reason(error)}); get the file again."
+            f"Cannot read the Hugging Face weights {path} ({files.reason_of(error)}); get the file again."
         ) from None
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).strip().split("\n")[0]

@@ -3,8 +3,7 @@
 import dataclasses
 
 from bert_squad.checkpoints import names
-from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
-from bert_squad.checkpoints.tf1 import SLOT_NAMES, Tf1Reader
+from bert_squad.checkpoints.formats import open_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +72,16 @@ def inspect_checkpoint(path: str) -> Inspection:
       CheckpointError: when there is none or it cannot be read.
     """
     reader = open_checkpoint(path)
-    variables = sorted(_variables(reader), key=lambda variable: variable.name)
+    variables = [
+        InspectedVariable(
+            reader.own_names[name],
+            reader.own_shape(name),
+            reader.dtypes[name],
+            name if names.from_legacy(name) else None,
+        )
+        for name in reader
+    ]
+    variables.sort(key=lambda variable: variable.name)
     return Inspection(
         path=path,
         kind=reader.kind,
@@ -84,24 +92,9 @@ def inspect_checkpoint(path: str) -> Inspection:
     )
 
 
-def _variables(reader: CheckpointReader) -> list[InspectedVariable]:
-    def known(name: str) -> str | None:
-        return name if names.from_legacy(name) else None
-
-    if isinstance(reader, Tf1Reader):
-        return [
-            InspectedVariable(name, reader.shapes[name], reader.dtypes[name].name, known(name))
-            for name in reader
-        ]
-    return [
-        InspectedVariable(own, reader.own_shape(name), reader.dtypes[name], known(name))
-        for name, own in reader.names.items()
-    ]
-
-
 def _is_slot(name: str) -> bool:
     return (
-        name.rsplit("/", 1)[-1] in SLOT_NAMES
+        name.rsplit("/", 1)[-1] in names.SLOT_NAMES
         or "/.OPTIMIZER_SLOT/" in name
         or "optimizer/_variables/" in name
     )

@@ -7,10 +7,10 @@ import numpy as np
 from absl import logging
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.huggingface import HuggingFaceReader
-from bert_squad.checkpoints.names import layer_count
-from bert_squad.checkpoints.recognition import CheckpointReader, open_checkpoint
-from bert_squad.checkpoints.tf1 import GLOBAL_STEP, SLOT_NAMES, NamedVariable, check_shape, tf1_variables
+from bert_squad.checkpoints.formats import open_checkpoint
+from bert_squad.checkpoints.model_variables import NamedVariable, tf1_variables
+from bert_squad.checkpoints.names import GLOBAL_STEP, SLOT_NAMES, layer_count
+from bert_squad.checkpoints.reader import CheckpointReader, check_shape
 from bert_squad.errors import CheckpointError
 
 GELU_NOTE = (
@@ -90,7 +90,7 @@ def load_checkpoint(model, path: str) -> LoadSummary:
     reader = open_checkpoint(path)
     check_heads(reader, model.bert_config, path)
     _warn_of_layers(layer_count(reader), model.bert_config.num_hidden_layers, path)
-    if has_exact_gelu(reader) and str(model.bert_config.hidden_act).lower() == "gelu":
+    if reader.has_exact_gelu and str(model.bert_config.hidden_act).lower() == "gelu":
         logging.info("%s: %s", path, GELU_NOTE)
     return assign(reader, tf1_variables(model), path)
 
@@ -101,13 +101,7 @@ def check_heads(reader: CheckpointReader, bert_config: BertConfig, path: str) ->
     Raises:
       CheckpointError: naming both numbers.
     """
-    _check_same(
-        path,
-        "attention heads",
-        "num_attention_heads",
-        getattr(reader, "num_attention_heads", None),
-        bert_config,
-    )
+    _check_same(path, "attention heads", "num_attention_heads", reader.num_attention_heads, bert_config)
 
 
 def check_layers(reader: CheckpointReader, bert_config: BertConfig, path: str) -> None:
@@ -137,11 +131,6 @@ def _warn_of_layers(found: int, wanted: int, path: str) -> None:
         wanted,
         f"with random weights in {layers} of the model" if found < wanted else f"without its {layers}",
     )
-
-
-def has_exact_gelu(reader: CheckpointReader) -> bool:
-    """Say whether the weights were trained with the exact GELU, which is not among the activations here."""
-    return isinstance(reader, HuggingFaceReader) and reader.has_exact_gelu
 
 
 def assign(reader: CheckpointReader, variables: dict[str, NamedVariable], path: str) -> LoadSummary:

@@ -1,4 +1,4 @@
-"""Find what a model needs besides weights: its configuration, vocabulary and whether it lower-cases. No TensorFlow.
+"""What a model needs besides weights: its configuration, vocabulary and whether it lower-cases. No TensorFlow.
 
 Published models keep these beside the weights: `bert_config.json` and `vocab.txt` beside a TF1 checkpoint,
 `config.json`, `vocab.txt` (or only `tokenizer.json`, as transformers 5 writes it) and `tokenizer_config.json` in a
@@ -6,10 +6,14 @@ Hugging Face directory.
 """
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterable
 
+from absl import logging
+
 from bert_squad import files
+from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.huggingface import CONFIG_FILE, read_object
 from bert_squad.checkpoints.tokenizer_settings import (
     NOTHING_SAID,
@@ -17,7 +21,8 @@ from bert_squad.checkpoints.tokenizer_settings import (
     TokenizerSettings,
     read_tokenizer_settings,
 )
-from bert_squad.errors import CheckpointError, ConfigError
+from bert_squad.errors import CheckpointError, ConfigError, DataError
+from bert_squad.text.tokenization import load_vocab
 
 BERT_CONFIG_FILE = "bert_config.json"
 VOCAB_FILE = "vocab.txt"
@@ -39,6 +44,23 @@ class ModelFiles:
     tokenizer: TokenizerSettings = NOTHING_SAID
 
 
+@dataclasses.dataclass(frozen=True)
+class ModelDescription:
+    """What goes with the weights of one checkpoint, read; None for what was neither named nor found.
+
+    Args:
+      bert_config: the configuration.
+      config_json: contents of a `bert_config.json`: the file itself if there is one.
+      vocabulary: contents of a `vocab.txt`.
+      do_lower_case: whether the vocabulary is of an uncased model.
+    """
+
+    bert_config: BertConfig | None = None
+    config_json: bytes | None = None
+    vocabulary: bytes | None = None
+    do_lower_case: bool | None = None
+
+
 def huggingface_files(path: str) -> ModelFiles:
     """Return what a Hugging Face directory, or the directory of a `.safetensors` file, holds besides weights.
 
@@ -56,7 +78,11 @@ def huggingface_files(path: str) -> ModelFiles:
 
 def files_beside(path: str) -> ModelFiles:
     """Return what lies in the directory of a checkpoint of any kind; arguments and errors as above."""
-    return files_in(path if files.is_directory(path) else os.path.dirname(path))
+    return files_in(_directory_of(path))
+
+
+def _directory_of(path: str) -> str:
+    return path if files.is_directory(path) else os.path.dirname(path)
 
 
 def files_in(directory: str) -> ModelFiles:
@@ -128,3 +154,63 @@ def looks_lower_cased(pieces: Iterable[str]) -> bool:
     """
     capitals = [piece != piece.lower() and not piece.startswith("[") for piece in pieces]
     return sum(capitals) <= _SHARE_OF_CAPITALS * len(capitals)
+
+
+def describe_model(
+    source: str,
+    *,
+    bert_config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+) -> ModelDescription:
+    """Read what goes with the weights: what is named, else what lies beside the checkpoint.
+
+    Args:
+      source: the checkpoint.
+      bert_config_file: named by the caller, or None.
+      vocab_file: likewise.
+      do_lower_case: likewise; without it the tokenizer's settings say it, or else the vocabulary: a cased one
+        has pieces with capitals.
+
+    Raises:
+      BertSquadError: when a file is damaged, or the vocabulary is larger than the configuration says.
+    """
+    beside = files_beside(source)
+    config_file = bert_config_file or beside.bert_config_file
+    bert_config, config_json = _read_config(config_file) if config_file else (None, None)
+    vocabulary = _read_vocabulary(source, vocab_file or beside.vocab_file)
+    if vocabulary is None:
+        return ModelDescription(bert_config, config_json, None, do_lower_case)
+    pieces = vocabulary.decode("utf-8").rstrip().split("\n")  # blank lines at the end are no pieces
+    if bert_config and len(pieces) > bert_config.vocab_size:
+        raise DataError(
+            f"The vocabulary of {source} has {len(pieces)} pieces, but {config_file} says vocab_size "
+            f"{bert_config.vocab_size}; name the vocabulary that came with the model with --vocab_file."
+        )
+    declared = beside.tokenizer.do_lower_case
+    found = looks_lower_cased(pieces) if declared is None else declared
+    if not vocab_file:
+        check_tokenizer(beside.tokenizer, found, source)
+    if do_lower_case is None:
+        do_lower_case = found
+        if declared is None:
+            logging.info(
+                "Taking the vocabulary for one of %s model, by its pieces; --do_lower_case says otherwise.",
+                "an uncased" if found else "a cased",
+            )
+    return ModelDescription(bert_config, config_json, vocabulary, do_lower_case)
+
+
+def _read_config(config_file: str) -> tuple[BertConfig, bytes]:
+    """Read a configuration, and return it as the contents of a `bert_config.json` too."""
+    bert_config = BertConfig.from_json_file(config_file)
+    if "model_type" in read_object(config_file):  # a Hugging Face one: the legacy script cannot read it
+        return bert_config, (json.dumps(bert_config.to_dict(), indent=2) + "\n").encode()
+    return bert_config, files.read_bytes(config_file)
+
+
+def _read_vocabulary(source: str, vocab_file: str | None) -> bytes | None:
+    if vocab_file:
+        load_vocab(vocab_file)  # refuses what is no vocabulary
+        return files.read_bytes(vocab_file)
+    return vocabulary_of_tokenizer(_directory_of(source))

@@ -11,12 +11,13 @@ names in `official.nlp.tools.tf1_bert_checkpoint_converter_lib`. The span head i
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
+from bert_squad.checkpoints.reader import CheckpointReader
 from bert_squad.checkpoints.tf1 import Tf1Reader, step_in
 from bert_squad.errors import CheckpointError
 
@@ -24,6 +25,7 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _WORD_EMBEDDINGS = "word_embeddings/embeddings"
 _SPAN_HEAD_ATTRIBUTE = "span_labeling"
 _KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+_SPAN_WEIGHTS = "cls/squad/output_weights"
 _STEP_KEYS = ("global_step", "step", "optimizer/iter", "optimizer/_iterations")
 
 # (end of the full name, legacy name). Kernels and biases of attention have the heads as a dimension of their own.
@@ -56,84 +58,77 @@ _ENCODER_NAMES = (
     (r"pooler_transform/(kernel|bias)", r"bert/pooler/dense/\1"),
 )
 _SPAN_HEAD_NAMES = (
-    (r"predictions/transform/logits/kernel", "cls/squad/output_weights"),
+    (r"predictions/transform/logits/kernel", _SPAN_WEIGHTS),
     (r"predictions/transform/logits/bias", "cls/squad/output_bias"),
 )
 
 
-class ModelGardenReader(Mapping[str, np.ndarray]):
+class ModelGardenReader(CheckpointReader):
     """Read an object-based checkpoint as a mapping from legacy names to arrays of the legacy shapes.
 
     Variables outside the encoder and the span head keep their key in the checkpoint, without its fixed end.
 
     Args:
-      prefix: path without `.index`.
+      path: a prefix, without `.index`.
 
     Raises:
       CheckpointError: when the files are missing or damaged, or hold two encoders.
     """
 
-    def __init__(self, prefix: str):
-        self.path = prefix
-        self._tensors = Tf1Reader(prefix)
-        self.names = {key.removesuffix(_KEY_END): key for key in self._tensors if key != OBJECT_GRAPH}
-        found = _named_variables(self._graph(), prefix)
-        self._take(found)
-        self.kind = f"TF2 object-based checkpoint{' of a Model Garden encoder' if found else ''}"
-        self.shapes = {name: self._legacy_shape(name) for name in self.names}
-        self.dtypes = {name: self._tensors.dtypes[key].name for name, key in self.names.items()}
-        query = self._tensors.shapes.get(
-            self.names.get("bert/encoder/layer_0/attention/self/query/kernel", ""), ()
-        )
-        self.num_attention_heads = query[1] if len(query) == 3 else None
-
-    def _graph(self) -> TrackableObjectGraph:
-        try:
-            return TrackableObjectGraph.FromString(self._tensors[OBJECT_GRAPH])
-        except (DecodeError, TypeError) as error:
-            raise CheckpointError(f"The object graph of {self.path} is damaged ({error}).") from None
-
-    def _take(self, keys: dict[str, str]) -> None:
-        """Put legacy names in the place of the keys that they stand for."""
-        missing = sorted(key for key in keys.values() if key not in self._tensors.shapes)
+    def __init__(self, path: str):
+        self._tensors = tensors = Tf1Reader(path)
+        found = _named_variables(_object_graph(tensors), path)
+        missing = sorted(key for key in found.values() if key not in tensors)
         if missing:
-            raise CheckpointError(f"The checkpoint {self.path} is damaged: it lacks {missing[0]}.")
-        taken = set(keys.values())
-        self.names = {**keys, **{name: key for name, key in self.names.items() if key not in taken}}
-
-    def _legacy_shape(self, name: str) -> tuple[int, ...]:
-        shape = self._tensors.shapes[self.names[name]]
-        if name == "cls/squad/output_weights":
-            return shape[::-1]
-        if "/attention/self/" in name and len(shape) > 1:
-            return (*shape[:-2], shape[-2] * shape[-1])  # [H, N, D] or [N, D]
-        if name.endswith("/attention/output/dense/kernel") and len(shape) == 3:
-            return (shape[0] * shape[1], shape[2])  # [N, D, H]
-        return shape
+            raise CheckpointError(f"The checkpoint {path} is damaged: it lacks {missing[0]}.")
+        others = set(tensors) - set(found.values()) - {OBJECT_GRAPH}
+        keys = {**found, **{key.removesuffix(_KEY_END): key for key in sorted(others)}}
+        super().__init__(
+            path,
+            {name: _legacy_shape(name, tensors.shapes[key]) for name, key in keys.items()},
+            {name: tensors.dtypes[key] for name, key in keys.items()},
+            keys,
+        )
+        self.kind = f"TF2 object-based checkpoint{' of a Model Garden encoder' if found else ''}"
 
     @property
     def step(self) -> int | None:
-        """The number of training steps done, under one of the usual keys, or None."""
+        """Under one of the usual keys."""
         keys = (f"{name}{_KEY_END}" for name in _STEP_KEYS)
         key = next((key for key in keys if key in self._tensors), None)
         return step_in(self._tensors, key) if key else None
 
+    @property
+    def num_attention_heads(self) -> int | None:
+        """A dimension of their own in the shapes here."""
+        query = self.own_names.get("bert/encoder/layer_0/attention/self/query/kernel")
+        shape = self._tensors.shapes[query] if query else ()
+        return shape[1] if len(shape) == 3 else None
+
     def own_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape in the checkpoint itself."""
-        return self._tensors.shapes[self.names[name]]
+        return self._tensors.shapes[self.own_names[name]]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        value = np.asarray(self._tensors[self.names[name]])  # TensorFlow gives a lone string as bytes
-        return value.T if name == "cls/squad/output_weights" else value.reshape(self.shapes[name])
+        value = np.asarray(self._tensors[self.own_names[name]])  # TensorFlow gives a lone string as bytes
+        return value.T if name == _SPAN_WEIGHTS else value.reshape(self.shapes[name])
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.names
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+def _object_graph(tensors: Tf1Reader) -> TrackableObjectGraph:
+    try:
+        return TrackableObjectGraph.FromString(tensors[OBJECT_GRAPH])
+    except (DecodeError, TypeError) as error:
+        raise CheckpointError(f"The object graph of {tensors.path} is damaged ({error}).") from None
 
-    def __len__(self) -> int:
-        return len(self.names)
+
+def _legacy_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if name == _SPAN_WEIGHTS:
+        return shape[::-1]
+    if "/attention/self/" in name and len(shape) > 1:
+        return (*shape[:-2], shape[-2] * shape[-1])  # [H, N, D] or [N, D]
+    if name.endswith("/attention/output/dense/kernel") and len(shape) == 3:
+        return (shape[0] * shape[1], shape[2])  # [N, D, H]
+    return shape
 
 
 def _named_variables(graph: TrackableObjectGraph, path: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Every variable of BERT, once: its legacy name, its Hugging Face name, and its shape.
+"""Every variable of BERT, once: its legacy name, its Hugging Face name, its place in our model, and its shape.
 
 Hugging Face keeps a dense kernel as [out, in] where the legacy script keeps [in, out]; LayerNorm's gamma and
 beta are called weight and bias there. The Hugging Face names below are those of `BertForPreTraining` and
-`BertForQuestionAnswering`; `BertModel` leaves the leading `bert.` out, and old files say gamma and beta too.
+`BertForQuestionAnswering`; `BertModel` leaves the leading `bert.` out, and old files say gamma and beta too. But for
+the last part they are the legacy names with dots.
 """
 
 import dataclasses
@@ -19,62 +20,92 @@ class BertVariable:
     Args:
       legacy: name in a TF1 checkpoint.
       huggingface: name in a Hugging Face checkpoint.
+      attribute: place in a `BertForSquad`, attributes and indices joined by dots; empty when it has none.
       shape: of the legacy variable, a letter a dimension: V vocabulary, T token types, P positions, H hidden,
         I intermediate, or a digit.
       transposed: whether the Hugging Face array is the transpose.
+      attribute_transposed: whether the variable of our model is the transpose.
     """
 
     legacy: str
     huggingface: str
+    attribute: str
     shape: str
     transposed: bool = False
+    attribute_transposed: bool = False
 
 
-def _dense(legacy: str, huggingface: str, shape: str) -> list[BertVariable]:
+def _dense(legacy: str, attribute: str, shape: str) -> list[BertVariable]:
+    huggingface = _dotted(legacy)
     return [
-        BertVariable(f"{legacy}/kernel", f"{huggingface}.weight", shape, transposed=True),
-        BertVariable(f"{legacy}/bias", f"{huggingface}.bias", shape[1]),
+        BertVariable(
+            f"{legacy}/kernel", f"{huggingface}.weight", _part(attribute, "kernel"), shape, transposed=True
+        ),
+        BertVariable(f"{legacy}/bias", f"{huggingface}.bias", _part(attribute, "bias"), shape[1]),
     ]
 
 
-def _layer_norm(legacy: str, huggingface: str) -> list[BertVariable]:
+def _layer_norm(legacy: str, attribute: str) -> list[BertVariable]:
+    legacy, huggingface = f"{legacy}/LayerNorm", f"{_dotted(legacy)}.LayerNorm"
     return [
-        BertVariable(f"{legacy}/LayerNorm/gamma", f"{huggingface}.LayerNorm.weight", "H"),
-        BertVariable(f"{legacy}/LayerNorm/beta", f"{huggingface}.LayerNorm.bias", "H"),
+        BertVariable(f"{legacy}/beta", f"{huggingface}.bias", _part(attribute, "beta"), "H"),
+        BertVariable(f"{legacy}/gamma", f"{huggingface}.weight", _part(attribute, "gamma"), "H"),
     ]
 
 
-_LEGACY_LAYER, _HF_LAYER = "bert/encoder/layer_#", "bert.encoder.layer.#"
+def _embedding(name: str, shape: str) -> BertVariable:
+    legacy = f"bert/embeddings/{name}"
+    return BertVariable(legacy, f"{_dotted(legacy)}.weight", f"bert.embeddings.{name}", shape)
 
+
+def _dotted(legacy: str) -> str:
+    return legacy.replace("layer_#", "layer.#").replace("/", ".")
+
+
+def _part(attribute: str, name: str) -> str:
+    return f"{attribute}.{name}" if attribute else ""
+
+
+_LAYER, _OUR_LAYER = "bert/encoder/layer_#", "bert.transformer_layers.#"
+
+# In the order of the legacy script.
 ENCODER = (
-    BertVariable("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight", "VH"),
-    BertVariable(
-        "bert/embeddings/token_type_embeddings", "bert.embeddings.token_type_embeddings.weight", "TH"
-    ),
-    BertVariable("bert/embeddings/position_embeddings", "bert.embeddings.position_embeddings.weight", "PH"),
-    *_layer_norm("bert/embeddings", "bert.embeddings"),
-    *_dense(f"{_LEGACY_LAYER}/attention/self/query", f"{_HF_LAYER}.attention.self.query", "HH"),
-    *_dense(f"{_LEGACY_LAYER}/attention/self/key", f"{_HF_LAYER}.attention.self.key", "HH"),
-    *_dense(f"{_LEGACY_LAYER}/attention/self/value", f"{_HF_LAYER}.attention.self.value", "HH"),
-    *_dense(f"{_LEGACY_LAYER}/attention/output/dense", f"{_HF_LAYER}.attention.output.dense", "HH"),
-    *_layer_norm(f"{_LEGACY_LAYER}/attention/output", f"{_HF_LAYER}.attention.output"),
-    *_dense(f"{_LEGACY_LAYER}/intermediate/dense", f"{_HF_LAYER}.intermediate.dense", "HI"),
-    *_dense(f"{_LEGACY_LAYER}/output/dense", f"{_HF_LAYER}.output.dense", "IH"),
-    *_layer_norm(f"{_LEGACY_LAYER}/output", f"{_HF_LAYER}.output"),
+    _embedding("word_embeddings", "VH"),
+    _embedding("token_type_embeddings", "TH"),
+    _embedding("position_embeddings", "PH"),
+    *_layer_norm("bert/embeddings", "bert.embeddings.layer_norm"),
+    *_dense(f"{_LAYER}/attention/self/query", f"{_OUR_LAYER}.attention.query", "HH"),
+    *_dense(f"{_LAYER}/attention/self/key", f"{_OUR_LAYER}.attention.key", "HH"),
+    *_dense(f"{_LAYER}/attention/self/value", f"{_OUR_LAYER}.attention.value", "HH"),
+    *_dense(f"{_LAYER}/attention/output/dense", f"{_OUR_LAYER}.attention_output", "HH"),
+    *_layer_norm(f"{_LAYER}/attention/output", f"{_OUR_LAYER}.attention_layer_norm"),
+    *_dense(f"{_LAYER}/intermediate/dense", f"{_OUR_LAYER}.intermediate", "HI"),
+    *_dense(f"{_LAYER}/output/dense", f"{_OUR_LAYER}.output_dense", "IH"),
+    *_layer_norm(f"{_LAYER}/output", f"{_OUR_LAYER}.output_layer_norm"),
 )
 # Question answering does without it: Hugging Face's BertForQuestionAnswering has none.
-POOLER = tuple(_dense("bert/pooler/dense", "bert.pooler.dense", "HH"))
+POOLER = tuple(_dense("bert/pooler/dense", "bert.pooler", "HH"))
 SPAN_HEAD = (
-    BertVariable("cls/squad/output_weights", "qa_outputs.weight", "2H"),
-    BertVariable("cls/squad/output_bias", "qa_outputs.bias", "2"),
+    BertVariable(
+        "cls/squad/output_weights",
+        "qa_outputs.weight",
+        "span_head.dense.kernel",
+        "2H",
+        attribute_transposed=True,
+    ),
+    BertVariable("cls/squad/output_bias", "qa_outputs.bias", "span_head.dense.bias", "2"),
 )
+# Our model has none of these.
 PRE_TRAINING_HEADS = (
-    *_dense("cls/predictions/transform/dense", "cls.predictions.transform.dense", "HH"),
-    *_layer_norm("cls/predictions/transform", "cls.predictions.transform"),
-    BertVariable("cls/predictions/output_bias", "cls.predictions.bias", "V"),
-    BertVariable("cls/seq_relationship/output_weights", "cls.seq_relationship.weight", "2H"),
-    BertVariable("cls/seq_relationship/output_bias", "cls.seq_relationship.bias", "2"),
+    *_dense("cls/predictions/transform/dense", "", "HH"),
+    *_layer_norm("cls/predictions/transform", ""),
+    BertVariable("cls/predictions/output_bias", "cls.predictions.bias", "", "V"),
+    BertVariable("cls/seq_relationship/output_weights", "cls.seq_relationship.weight", "", "2H"),
+    BertVariable("cls/seq_relationship/output_bias", "cls.seq_relationship.bias", "", "2"),
 )
+# What a legacy training keeps besides: the number of steps done, and for each trained variable Adam's two means.
+GLOBAL_STEP = "global_step"
+SLOT_NAMES = ("adam_m", "adam_v")
 
 _ALL = (*ENCODER, *POOLER, *SPAN_HEAD, *PRE_TRAINING_HEADS)
 _BY_LEGACY = {variable.legacy: variable for variable in _ALL}
@@ -125,15 +156,16 @@ def _of_layer(variable: BertVariable, layer: int | str) -> BertVariable:
         variable,
         legacy=variable.legacy.replace("#", str(layer)),
         huggingface=variable.huggingface.replace("#", str(layer)),
+        attribute=variable.attribute.replace("#", str(layer)),
     )
 
 
 def encoder_variables(num_hidden_layers: int) -> list[BertVariable]:
-    """List every variable that an encoder must have, the pooler left out."""
+    """List every variable that an encoder must have, layer by layer, the pooler left out."""
+    of_a_layer = [variable for variable in ENCODER if "#" in variable.legacy]
     return [
-        _of_layer(variable, layer)
-        for variable in ENCODER
-        for layer in (range(num_hidden_layers) if "#" in variable.legacy else range(1))
+        *(variable for variable in ENCODER if "#" not in variable.legacy),
+        *(_of_layer(variable, layer) for layer in range(num_hidden_layers) for variable in of_a_layer),
     ]
 
 

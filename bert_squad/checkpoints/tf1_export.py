@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from bert_squad import files, whole_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.model_files import BERT_CONFIG_FILE, VOCAB_FILE
 from bert_squad.checkpoints.state_file import PREFIX, STATE_FILE
-from bert_squad.checkpoints.tf1 import checkpoint_files, write_tensors
+from bert_squad.checkpoints.tf1 import checkpoint_files
+from bert_squad.checkpoints.tf1_writing import in_order, write_tensors
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.json_files import parse_json
 
@@ -95,32 +95,26 @@ def write_tf1_files(target: Tf1Target, tensors: Mapping[str, np.ndarray]) -> Non
     Raises:
       OutputError: when that fails; files that were moved already are deleted again.
     """
-    temporary = ""
-    moved: list[str] = []
-    try:
-        whole_files.remove_abandoned(target.directory)
-        temporary = whole_files.create_temporary(target.prefix, is_directory=True)
+    whole_files.remove_abandoned(target.directory)
+    with whole_files.complete_directory(
+        target.prefix,
+        lambda temporary: _move_all(temporary, target.directory),
+        problem=f"Cannot write the checkpoint {target.prefix}",
+    ) as temporary:
         write_tensors(files.join(temporary, os.path.basename(target.prefix)), tensors)
         for name, content in target.beside.items():
-            with tf.io.gfile.GFile(files.join(temporary, name), "wb") as writer:
-                writer.write(content)
-        for name in sorted(files.names_in(temporary), key=_order):
-            files.synchronize(files.join(temporary, name))
-            moved.append(files.join(target.directory, name))
+            files.write_bytes(files.join(temporary, name), content)
+
+
+def _move_all(temporary: str, directory: str) -> None:
+    """Move the files of a new checkpoint to their directory, all of them or none."""
+    moved: list[str] = []
+    try:
+        for name in in_order(files.names_in(temporary)):
+            moved.append(files.join(directory, name))
             files.rename(files.join(temporary, name), moved[-1])
-    except BaseException as error:  # a signal too
+    except BaseException:  # a signal too
         with contextlib.suppress(OSError):
             for path in moved:
                 files.remove(path)
-        if isinstance(error, OSError | tf.errors.OpError):
-            raise OutputError(
-                f"Cannot write the checkpoint {target.prefix} ({files.reason_of(error)})."
-            ) from None
         raise
-    finally:
-        if temporary:
-            whole_files.discard(temporary)
-
-
-def _order(name: str) -> tuple[bool, bool, str]:
-    return name == STATE_FILE, name.endswith(".index"), name

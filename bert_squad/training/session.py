@@ -9,7 +9,7 @@ from bert_squad import files
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import train_batches, with_named_errors
 from bert_squad.data.examples import SquadExample, left_out_note, shuffle_examples, squad_examples

@@ -12,11 +12,12 @@ from program import run_console
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto
 from tiny_models import assert_same_weights, tiny_model, weights
 
-from bert_squad.checkpoints import apart
+from bert_squad.checkpoints import child_process
 from bert_squad.checkpoints.bundle import read_bundle
 from bert_squad.checkpoints.index_table import read_table
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import Tf1Reader, checkpoint_files, write_tensors
+from bert_squad.checkpoints.tf1 import Tf1Reader, checkpoint_files
+from bert_squad.checkpoints.tf1_writing import write_tensors
 from bert_squad.errors import CheckpointError, DamagedCheckpointError
 
 
@@ -118,36 +119,36 @@ def test_partitioned_variables_are_read_whole(tmp_path):
 
 
 def test_a_process_that_dies_is_a_damaged_checkpoint(prefix, monkeypatch):
-    monkeypatch.setattr(apart, "_tried", set())
+    monkeypatch.setattr(child_process, "_tried", set())
     dying = "import os; os.abort()"
     monkeypatch.setattr(sys, "executable", str(write_executable(prefix, dying)))
     with pytest.raises(
         DamagedCheckpointError, match=r"model\.ckpt-5 is damaged: TensorFlow cannot read it; copy"
     ):
-        apart.try_apart(prefix, prefix.encode())
+        child_process.try_in_child(prefix, prefix.encode())
 
 
 def test_a_process_that_cannot_start_says_nothing(prefix, monkeypatch):
-    monkeypatch.setattr(apart, "_tried", set())
+    monkeypatch.setattr(child_process, "_tried", set())
     monkeypatch.setattr(sys, "executable", str(write_executable(prefix, "import sys; sys.exit(1)")))
-    apart.try_apart(prefix, prefix.encode())
-    assert not apart._tried
+    child_process.try_in_child(prefix, prefix.encode())
+    assert not child_process._tried
 
 
 def test_what_was_read_once_is_not_tried_again(prefix, monkeypatch):
-    monkeypatch.setattr(apart, "_tried", set())
-    apart.try_apart(prefix, prefix.encode())
-    assert len(apart._tried) == 1
+    monkeypatch.setattr(child_process, "_tried", set())
+    child_process.try_in_child(prefix, prefix.encode())
+    assert len(child_process._tried) == 1
     monkeypatch.setattr(sys, "executable", str(write_executable(prefix, "import os; os.abort()")))
-    apart.try_apart(prefix, prefix.encode())
+    child_process.try_in_child(prefix, prefix.encode())
 
 
 def test_a_process_that_does_not_end_is_a_damaged_checkpoint(prefix, monkeypatch):
-    monkeypatch.setattr(apart, "_tried", set())
-    monkeypatch.setattr(apart, "_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "_tried", set())
+    monkeypatch.setattr(child_process, "_SECONDS", 0.2)
     monkeypatch.setattr(sys, "executable", str(write_executable(prefix, "import time; time.sleep(600)")))
     with pytest.raises(DamagedCheckpointError, match="is damaged: reading it does not come to an end; copy"):
-        apart.try_apart(prefix, prefix.encode())
+        child_process.try_in_child(prefix, prefix.encode())
 
 
 def write_executable(prefix: str, code: str):

@@ -27,7 +27,9 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.convert import KINDS, convert
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables, write_tensors
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint, write_tensors
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features
 from bert_squad.errors import CheckpointError, ConfigError, DataError, OutputError

@@ -15,7 +15,7 @@ from tiny_models import VOCABULARY, assert_same_weights, garden_encoder, tiny_mo
 from bert_squad.checkpoints.convert import convert
 from bert_squad.checkpoints.inspection import inspect_checkpoint
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.errors import BertSquadError, CheckpointError
 
 EXAMPLES = settings(

@@ -10,7 +10,9 @@ from golden_files import golden
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
-from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.errors import CheckpointError, OutputError, TrainingError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay
@@ -377,6 +379,29 @@ def test_a_save_that_fails_halfway_leaves_no_half(model, optimizer, tmp_path, mo
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OutputError, match="No space left on device"):
         directory.save(str(tmp_path), model, optimizer, 2)
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint.dropped", "model.ckpt-2.index", "checkpoint"])
+def test_whatever_cannot_be_written_it_is_the_checkpoint_that_is_not_saved(
+    model, optimizer, tmp_path, monkeypatch, name
+):
+    """Of the small files beside it nobody has heard."""
+    directory.save(str(tmp_path), model, optimizer, 1)
+    before = names(tmp_path)
+
+    def refuse(source, target, rename=os.replace):
+        if os.path.basename(target) == name:
+            raise OSError(28, "No space left on device", target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OutputError) as caught:
+        directory.save(str(tmp_path), model, optimizer, 2)
+    assert str(caught.value) == (
+        f"Cannot save the checkpoint {tmp_path / 'model.ckpt-2'} (No space left on device); earlier checkpoints are "
+        "unchanged. Free some space or restore write permission, then run the same command again to continue."
+    )
     assert names(tmp_path) == before
 
 

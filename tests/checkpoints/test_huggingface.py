@@ -9,10 +9,10 @@ from safetensors.numpy import save, save_file
 from tiny_models import TINY, tiny_model, weights, write_huggingface
 
 from bert_squad.bert_config import BertConfig
+from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.huggingface import HuggingFaceReader, find_weights
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.names import from_legacy
-from bert_squad.checkpoints.recognition import open_checkpoint
 from bert_squad.errors import CheckpointError, ConfigError
 
 

@@ -7,7 +7,7 @@ from tiny_models import TINY, garden_encoder, tiny_model, weights, write_hugging
 
 from bert_squad.checkpoints.inspection import InspectedVariable, inspect_checkpoint
 from bert_squad.checkpoints.names import from_legacy
-from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.checkpoints.tf1_writing import write_tensors
 from bert_squad.errors import CheckpointError
 
 SIZES = {

@@ -13,8 +13,9 @@ from tiny_models import TINY, assert_same_weights, tiny_model, weights, write_hu
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import GELU_NOTE, check_loadable, load_checkpoint
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.checkpoints.names import from_legacy
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint, tf1_variables, write_tensors
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint, write_tensors
 from bert_squad.errors import CheckpointError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay

@@ -7,9 +7,9 @@ from minilm import minilm_directory
 from tiny_models import VOCABULARY, write_huggingface
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.companions import gather_companions
 from bert_squad.checkpoints.model_files import (
     ModelFiles,
+    describe_model,
     files_beside,
     huggingface_files,
     looks_lower_cased,
@@ -118,12 +118,12 @@ def test_what_is_named_goes_before_what_lies_beside(tmp_path):
     write_huggingface(tmp_path / "model", {})
     (tmp_path / "model" / "vocab.txt").write_text(TEXT)
     (tmp_path / "model" / "tokenizer_config.json").write_text('{"do_lower_case": true}')
-    found = gather_companions(str(tmp_path / "model"))
+    found = describe_model(str(tmp_path / "model"))
     assert (found.vocabulary, found.do_lower_case) == (TEXT.encode(), True)
 
     (tmp_path / "other.txt").write_text(TEXT + "Paris\n")
     (tmp_path / "other.json").write_text(json.dumps({"vocab_size": 99, "pooler_type": "first"}))
-    found = gather_companions(
+    found = describe_model(
         str(tmp_path / "model"),
         bert_config_file=str(tmp_path / "other.json"),
         vocab_file=str(tmp_path / "other.txt"),
@@ -136,7 +136,7 @@ def test_what_is_named_goes_before_what_lies_beside(tmp_path):
 
 def test_a_huggingface_configuration_becomes_a_legacy_one(tmp_path):
     write_huggingface(tmp_path, {}, {"hidden_act": "gelu_new"})
-    found = gather_companions(str(tmp_path))
+    found = describe_model(str(tmp_path))
     assert json.loads(found.config_json) == found.bert_config.to_dict()
     assert found.bert_config.hidden_act == "gelu"
 
@@ -144,7 +144,7 @@ def test_a_huggingface_configuration_becomes_a_legacy_one(tmp_path):
 @pytest.mark.parametrize(("extra", "expected"), [("", True), ("Paris\n", False)])
 def test_without_settings_the_vocabulary_tells_whether_it_is_cased(tmp_path, extra, expected):
     (tmp_path / "vocab.txt").write_text(TEXT + extra)
-    assert gather_companions(str(tmp_path / "model.ckpt")).do_lower_case is expected
+    assert describe_model(str(tmp_path / "model.ckpt")).do_lower_case is expected
 
 
 def test_files_that_do_not_fit(tmp_path):
@@ -153,10 +153,10 @@ def test_files_that_do_not_fit(tmp_path):
     with pytest.raises(
         DataError, match=rf"has {len(VOCABULARY)} pieces, but .*config\.json says vocab_size 10"
     ):
-        gather_companions(str(tmp_path))
+        describe_model(str(tmp_path))
     (tmp_path / "vocab.txt").write_text("a\n")
     with pytest.raises(DataError, match=r"vocab\.txt lacks \[UNK\]"):
-        gather_companions(str(tmp_path))
+        describe_model(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"config\.json is not valid JSON"):
-        gather_companions(str(tmp_path))
+        describe_model(str(tmp_path))

@@ -9,7 +9,7 @@ from tiny_models import TINY, assert_same_weights, garden_encoder, model_garden,
 
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
-from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.checkpoints.tf1_writing import write_tensors
 from bert_squad.errors import CheckpointError
 
 HEAD = ("cls/squad/output_bias", "cls/squad/output_weights")

@@ -3,15 +3,51 @@ from golden_files import golden, read_json
 from tiny_models import TINY, tiny_model
 
 from bert_squad.checkpoints import names
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 
 
-def test_the_table_is_the_model():
-    """Both state every variable: the table by name and letter, the model by construction."""
-    expected = {name: entry.shape for name, entry in tf1_variables(tiny_model()).items()}
+def test_the_table_names_every_variable_of_the_model_once():
+    model = tiny_model()
+    named = [entry.variable for entry in tf1_variables(model).values()]
+    assert len(named) == len(model.variables)
+    assert {id(variable) for variable in named} == {id(variable) for variable in model.variables}
+
+
+def test_shapes_and_order_are_those_of_the_table():
+    """The optimizer sums the norms of gradients in this order, so a change of it is a change of the last bits."""
     listed = [*names.encoder_variables(TINY.num_hidden_layers), *names.POOLER, *names.SPAN_HEAD]
-    assert {variable.legacy: names.expected_shape(variable, TINY) for variable in listed} == expected
-    assert len(listed) == len(expected)
+    assert [(name, entry.shape) for name, entry in tf1_variables(tiny_model()).items()] == [
+        (variable.legacy, names.expected_shape(variable, TINY)) for variable in listed
+    ]
+
+
+def test_every_variable_of_the_legacy_program_is_named():
+    legacy = {entry["name"] for entry in read_json(golden("model/trajectory/variables.json"))}
+    weights = {name for name in legacy if not name.endswith(names.SLOT_NAMES)} - {names.GLOBAL_STEP}
+    listed = [*names.encoder_variables(names.layer_count(legacy)), *names.POOLER, *names.SPAN_HEAD]
+    assert {variable.legacy for variable in listed} == weights
+
+
+def test_the_order_is_that_of_the_legacy_script():
+    ordered = [variable.legacy for variable in names.encoder_variables(2)]
+    layer = [
+        *("attention/self/query/kernel", "attention/self/query/bias"),
+        *("attention/self/key/kernel", "attention/self/key/bias"),
+        *("attention/self/value/kernel", "attention/self/value/bias"),
+        *("attention/output/dense/kernel", "attention/output/dense/bias"),
+        *("attention/output/LayerNorm/beta", "attention/output/LayerNorm/gamma"),
+        *("intermediate/dense/kernel", "intermediate/dense/bias"),
+        *("output/dense/kernel", "output/dense/bias"),
+        *("output/LayerNorm/beta", "output/LayerNorm/gamma"),
+    ]
+    assert ordered == [
+        "bert/embeddings/word_embeddings",
+        "bert/embeddings/token_type_embeddings",
+        "bert/embeddings/position_embeddings",
+        "bert/embeddings/LayerNorm/beta",
+        "bert/embeddings/LayerNorm/gamma",
+        *(f"bert/encoder/layer_{index}/{name}" for index in range(2) for name in layer),
+    ]
 
 
 def test_the_golden_name_map():

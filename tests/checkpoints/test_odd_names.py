@@ -9,10 +9,10 @@ from program import run_console, run_program
 from tiny_models import VOCABULARY, assert_same_weights, tiny_model, weights
 
 from bert_squad.checkpoints.convert import convert
+from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.inspection import inspect_checkpoint
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.recognition import open_checkpoint
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.errors import CheckpointError
 
 NAMES = ["run[b]", "run?", "run*", "run\\n", "a b", "é", "new\nline", "[", "{a,b}", "-x", "%s", "#"]
@@ -117,7 +117,8 @@ def test_remote_paths_that_cannot_be_reached(path):
 
 
 def test_steps_of_every_kind(tmp_path):
-    from bert_squad.checkpoints.tf1 import Tf1Reader, write_tensors
+    from bert_squad.checkpoints.tf1 import Tf1Reader
+    from bert_squad.checkpoints.tf1_writing import write_tensors
 
     values = [
         np.int64(7),

@@ -4,7 +4,9 @@ import tensorflow as tf
 from golden_files import golden, read_json
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint, tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.errors import CheckpointError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay

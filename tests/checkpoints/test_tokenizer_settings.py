@@ -8,7 +8,7 @@ from program import run_console, run_program
 from tiny_models import VOCABULARY, tiny_model
 
 from bert_squad.checkpoints.convert import convert
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.checkpoints.tokenizer_settings import TokenizerSettings, read_tokenizer_settings
 from bert_squad.errors import CheckpointError, ConfigError
 

@@ -14,7 +14,7 @@ from tiny_models import TINY, VOCABULARY, random_inputs, tiny_model, write_huggi
 
 from bert_squad.checkpoints.convert import KINDS, convert
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.cli import checkpoint
 from bert_squad.cli import flags as cli_flags
 from bert_squad.errors import ConfigError, OutputError

@@ -8,10 +8,9 @@ import pytest
 from faults.mutation import check_reader
 from tiny_models import TINY, VOCABULARY, tiny_model, weights, write_huggingface
 
-from bert_squad.checkpoints.companions import gather_companions
 from bert_squad.checkpoints.huggingface import HuggingFaceReader
 from bert_squad.checkpoints.inspection import inspect_checkpoint
-from bert_squad.checkpoints.model_files import huggingface_files
+from bert_squad.checkpoints.model_files import describe_model, huggingface_files
 from bert_squad.checkpoints.names import from_legacy
 from bert_squad.errors import CheckpointError
 
@@ -74,7 +73,7 @@ def fuzz_beside(folder, name, seconds):
     def read(content):
         path.write_bytes(content)
         huggingface_files(str(folder))
-        gather_companions(str(folder))
+        describe_model(str(folder))
         HuggingFaceReader(str(folder / "model.safetensors"))
 
     check_reader(read, [path.read_bytes()], seconds)
@@ -83,7 +82,7 @@ def fuzz_beside(folder, name, seconds):
 def fuzz_index(folder, seconds):
     path = folder / "model.safetensors.index.json"
     weight_map = dict.fromkeys(
-        HuggingFaceReader(str(folder / "model.safetensors")).names.values(), "model.safetensors"
+        HuggingFaceReader(str(folder / "model.safetensors")).own_names.values(), "model.safetensors"
     )
 
     def read(content):

@@ -5,9 +5,9 @@ import tensorflow as tf
 from checkpoints.tables import block_of, table_of
 from faults.mutation import check_reader
 
+from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.index_table import read_table
-from bert_squad.checkpoints.recognition import open_checkpoint
-from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.checkpoints.tf1_writing import write_tensors
 
 DATA = "data-00000-of-00001"
 

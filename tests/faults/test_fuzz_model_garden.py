@@ -10,7 +10,7 @@ from bert_squad.checkpoints.convert import convert
 from bert_squad.checkpoints.inspection import inspect_checkpoint
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
-from bert_squad.checkpoints.tf1 import write_tensors
+from bert_squad.checkpoints.tf1_writing import write_tensors
 from bert_squad.errors import BertSquadError
 
 

@@ -12,7 +12,8 @@ from faults.runs import FILES, PREDICT, TRAIN, copy_trained, make_folder, own_li
 from golden_files import read_json
 from program import environment
 
-from bert_squad.checkpoints.tf1 import Tf1Reader, write_tensors
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1_writing import write_tensors
 from bert_squad.cli.main import main
 
 

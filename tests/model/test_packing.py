@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import TINY, tiny_model
 
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.packing import Packed, Padded, RealKeys
 from bert_squad.model.squad_model import PADDING_LOGIT, BertForSquad
 

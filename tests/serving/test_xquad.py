@@ -16,7 +16,8 @@ from bert_squad import files
 from bert_squad.answers.nbest import RawResult, compute_predictions
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import save_tf1_checkpoint, tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features

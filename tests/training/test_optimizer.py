@@ -6,7 +6,9 @@ from golden_files import golden, read_json
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.tf1 import SLOT_NAMES, Tf1Reader, tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.names import SLOT_NAMES
+from bert_squad.checkpoints.tf1 import Tf1Reader
 from bert_squad.model.span_head import span_loss
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.loop import make_train_step

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import TINY, VOCABULARY, tiny_model
 
-from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training import loop
 from bert_squad.training.loop import make_train_step

@@ -1,4 +1,4 @@
-"""Find out by looking what kind of checkpoint lies at a path, and open it.
+"""The formats of checkpoints that can be opened, and which of them lies at a path.
 
 a prefix, or a directory with a `checkpoint` file or a single prefix    TF1 or TF2 object-based
 a file that ends like a table of TensorFlow                             TF1 in one file, from before 1.0 (V1)
@@ -8,25 +8,39 @@ a pickle file of PyTorch                                                refused:
 
 import os
 import re
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from bert_squad import files
 from bert_squad.checkpoints.bundle import is_v1_file
 from bert_squad.checkpoints.directory import latest_checkpoint
-from bert_squad.checkpoints.huggingface import INDEX_FILE, WEIGHTS_FILE, HuggingFaceReader, find_weights
+from bert_squad.checkpoints.huggingface import WEIGHTS_FILE, open_huggingface
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader
+from bert_squad.checkpoints.reader import CheckpointReader
 from bert_squad.checkpoints.state_file import STATE_FILE
 from bert_squad.checkpoints.tf1 import Tf1Reader
 from bert_squad.errors import CheckpointError, PathError
 
-CheckpointReader = Tf1Reader | HuggingFaceReader | ModelGardenReader
-"""A mapping from legacy names to arrays, with `kind`, `shapes` and `step`: None when it does not say how many training
-steps were done."""
-
 _PART_OF_TENSORFLOW = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _PICKLE_NAMES = re.compile(r"\.(bin|pt|pth|pkl)$")
 _ZIP, _PICKLE, _HDF5 = b"PK\x03\x04", b"\x80", b"\x89HDF"
+
+
+def open_tensorflow(path: str) -> CheckpointReader | None:
+    """Open a TF1 or TF2 checkpoint by its prefix, one of its files or its directory; None for anything else."""
+    prefix = _tensorflow_prefix(path)
+    if prefix is None:
+        return None
+    reader = Tf1Reader(prefix)
+    return ModelGardenReader(prefix) if OBJECT_GRAPH in reader else reader
+
+
+FORMATS: tuple[Callable[[str], CheckpointReader | None], ...] = (
+    open_tensorflow,
+    open_huggingface,
+)
+"""Each is asked in turn, and opens what lies at a path when that is of its format, or else returns None."""
 
 
 def open_checkpoint(path: str) -> CheckpointReader:
@@ -40,15 +54,10 @@ def open_checkpoint(path: str) -> CheckpointReader:
       CheckpointError: when there is none, it is not complete, or its kind is not supported; it says why.
     """
     try:
-        prefix = _tensorflow_prefix(path)
-        if prefix:
-            return _open_tensorflow(prefix)
-        if files.is_directory(path):
-            weights = find_weights(path)
-            if weights:
-                return HuggingFaceReader(weights)
-        elif files.exists(path) and _is_safetensors(path):
-            return HuggingFaceReader(path)
+        for open_format in FORMATS:
+            reader = open_format(path)
+            if reader is not None:
+                return reader
         raise CheckpointError(_why_not(path))
     except PathError as error:
         raise CheckpointError(str(error)) from None
@@ -79,16 +88,6 @@ def _tensorflow_prefix(path: str) -> str | None:
 def _prefixes_in(directory: str) -> list[str]:
     paths = (files.join(directory, name) for name in files.names_in(directory) if name.endswith(".index"))
     return [path.removesuffix(".index") for path in paths if files.is_file(path)]
-
-
-def _open_tensorflow(prefix: str) -> Tf1Reader | ModelGardenReader:
-    reader = Tf1Reader(prefix)
-    return ModelGardenReader(prefix) if OBJECT_GRAPH in reader.shapes else reader
-
-
-def _is_safetensors(path: str) -> bool:
-    """Look at the name and at the start: the length of a JSON header, then the header."""
-    return path.endswith((".safetensors", INDEX_FILE)) or files.read_start(path, 9)[8:] == b"{"
 
 
 def _why_not(path: str) -> str:

@@ -10,10 +10,11 @@ from golden_files import golden
 from safetensors.numpy import save_file
 from tiny_models import tiny_model, write_huggingface
 
+from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.huggingface import HuggingFaceReader
 from bert_squad.checkpoints.model_garden import ModelGardenReader
-from bert_squad.checkpoints.recognition import open_checkpoint
-from bert_squad.checkpoints.tf1 import Tf1Reader, save_tf1_checkpoint
+from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.errors import CheckpointError
 
 

@@ -1,4 +1,4 @@
-"""Try in another process what may end this one: TensorFlow aborts on some damaged checkpoints.
+"""Try in a child process what may end this one: TensorFlow aborts on some damaged checkpoints.
 
 That is done for what cannot be checked beforehand, see `bundle`: checkpoints of one file (V1), compressed indexes and
 partitioned variables. It takes the seconds in which TensorFlow starts, and reads everything once.
@@ -22,7 +22,7 @@ _TOO_LARGE = 3
 _tried: set[tuple] = set()  # what was found to be readable in this process
 
 
-def try_apart(prefix: str, readable: bytes) -> None:
+def try_in_child(prefix: str, readable: bytes) -> None:
     """Let another process read a whole checkpoint. Errors that it gets are left for this process to get, too.
 
     Args:
@@ -43,7 +43,14 @@ def try_apart(prefix: str, readable: bytes) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
     }
-    command = [sys.executable, "-P", "-m", "bert_squad.checkpoints.apart", os.fsdecode(readable), str(size)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "bert_squad.checkpoints.child_process",
+        os.fsdecode(readable),
+        str(size),
+    ]
     try:
         code = subprocess.run(
             command,
