@@ -1,4 +1,7 @@
-"""The order of the rooms: a module imports only what stands before its own room. Also what works without TensorFlow."""
+"""The order of the rooms: a module imports only what stands before its own room.
+
+Also what works without TensorFlow, and who opens paths.
+"""
 
 import ast
 import subprocess
@@ -113,3 +116,92 @@ def test_works_without_tensorflow():
         ]
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+# Who opens, lists, moves and deletes paths, and why; libraries that are given a path do that by themselves.
+OPENS_PATHS = {
+    "files.py": "is what all others use",
+    "whole_files.py": "creates temporary files that nobody can foresee, and locks them by their descriptors",
+    "locks.py": "holds a lock for as long as a descriptor is open",
+    "cli/streams.py": "opens /dev/null in the place of a standard stream that is closed",
+}
+OF_BUILTINS = {"open"}
+OF_OS = {
+    *(
+        "open",
+        "fdopen",
+        "listdir",
+        "scandir",
+        "walk",
+        "mkdir",
+        "makedirs",
+        "rename",
+        "replace",
+        "remove",
+        "unlink",
+    ),
+    *("rmdir", "link", "symlink", "truncate"),
+}
+OF_PATHLIB = {"read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "unlink", "touch", "rglob"}
+OF_TENSORFLOW = {"gfile", "GFile"}
+MODULES = {"tempfile", "shutil", "glob", "pathlib", "fileinput"}
+
+
+def opened_paths(path):
+    """Yield what a module does to paths by itself, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = set()
+        if isinstance(node, ast.Name) and node.id in OF_BUILTINS:
+            names = {node.id}
+        elif isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            if owner == "files":
+                names = {node.attr} & OF_TENSORFLOW
+            else:
+                names = {node.attr} & (
+                    OF_PATHLIB | OF_TENSORFLOW | (OF_OS if owner in ("os", "io") else set())
+                )
+        elif isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names} & MODULES
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported = {alias.name for alias in node.names}
+            names = {node.module.split(".")[0]} & MODULES
+            names |= imported & OF_OS if node.module in ("os", "io") else set()
+        yield from (f"line {getattr(node, 'lineno', 0)}: {name}" for name in names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_files_opens_paths(path):
+    relative = str(path.relative_to(ROOT / "bert_squad"))
+    found = list(opened_paths(path))
+    if relative in OPENS_PATHS:
+        assert found, f"{relative} needs no exception any more"
+    else:
+        assert found == [], f"{relative} must reach paths through bert_squad.files"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "with open('x') as reader: pass",
+        "read = open",
+        "import os; os.rename('a', 'b')",
+        "from os import listdir",
+        "import io; io.open('x')",
+        "import tempfile",
+        "from pathlib import Path",
+        "def f(path): return path.read_text()",
+        "import tensorflow as tf; tf.io.gfile.exists('x')",
+        "from bert_squad import files; files.gfile().glob('x')",
+    ],
+)
+def test_the_test_of_who_opens_paths_sees_them(tmp_path, line):
+    source = tmp_path / "sample.py"
+    source.write_text(f"{line}\n")
+    assert list(opened_paths(source))
+
+
+def test_the_test_of_who_opens_paths_lets_files_read(tmp_path):
+    source = tmp_path / "sample.py"
+    source.write_text("from bert_squad import files\ncontent = files.read_bytes('x').replace(b'a', b'')\n")
+    assert list(opened_paths(source)) == []
