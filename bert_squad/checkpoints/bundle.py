@@ -41,13 +41,13 @@ class Bundle:
     Args:
       shapes: by name.
       dtypes: by name.
-      vouched: whether TensorFlow can read every tensor of it without aborting; otherwise that has to be tried in
+      is_safe: whether TensorFlow can read every tensor of it without aborting; otherwise that has to be tried in
         another process.
     """
 
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, tf.DType]
-    vouched: bool
+    is_safe: bool
 
 
 def read_bundle(prefix: str) -> Bundle | None:
@@ -106,7 +106,7 @@ class _Entries:
             raise Damage("the index has no header")
         self.header = self._parse(BundleHeaderProto, pairs[0][1])
         self.entries = [(key, self._parse(BundleEntryProto, value)) for key, value in pairs[1:]]
-        self.vouched = self.header.endianness == BundleHeaderProto.LITTLE
+        self.is_safe = self.header.endianness == BundleHeaderProto.LITTLE
 
     def _parse(self, kind, value: bytes):
         try:
@@ -124,20 +124,20 @@ class _Entries:
             if not key.startswith(_SLICE_MARK):
                 shapes[name], dtypes[name] = shape, dtype
             if entry.slices:  # the whole of a partitioned tensor, whose parts are entries of their own
-                self.vouched = False
+                self.is_safe = False
             elif dtype == tf.string:
                 self._check_size(name, entry.size, math.prod(shape), at_least=True)
             elif dtype in (tf.variant, tf.resource):
-                self.vouched = False
+                self.is_safe = False
             else:
                 self._check_size(name, entry.size, math.prod(shape) * np.dtype(dtype.as_numpy_dtype).itemsize)
         self._check_data()
         self._check_strings(dtypes)
-        return Bundle(shapes, dtypes, self.vouched)
+        return Bundle(shapes, dtypes, self.is_safe)
 
     def _name(self, key: bytes) -> str:
         if key.startswith(_SLICE_MARK):
-            self.vouched = False
+            self.is_safe = False
             return f"the part {key!r}"
         try:
             return key.decode("utf-8")

@@ -25,7 +25,7 @@ from bert_squad.checkpoints.state_file import (
     checkpoints_in,
     last_part,
     locate,
-    names_nothing,
+    nothing_usable,
     recorded_names,
     write_state,
 )
@@ -67,7 +67,7 @@ def _usable(directory: str) -> Iterator[str]:
             logging.warning("Passing over the checkpoint %s: %s.", prefix, problem)
         problems.append(f"{name!r} ({problem})")
     if not found:
-        raise names_nothing(directory, problems)
+        raise nothing_usable(directory, problems)
 
 
 def incomplete(prefix: str) -> str | None:

@@ -9,7 +9,7 @@ from absl import logging
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.formats import open_checkpoint
 from bert_squad.checkpoints.model_variables import NamedVariable, tf1_variables
-from bert_squad.checkpoints.names import GLOBAL_STEP, SLOT_NAMES, layer_count
+from bert_squad.checkpoints.names import GLOBAL_STEP, SLOT_NAMES, layer_count, layer_of
 from bert_squad.checkpoints.reader import CheckpointReader, check_shape
 from bert_squad.errors import CheckpointError
 
@@ -166,10 +166,9 @@ def _is_missed(name: str, num_layers: int) -> bool:
 
     The pooler feeds nothing; of layers beyond those of the checkpoint there is a warning of its own.
     """
-    layer = re.match(r"bert/encoder/layer_(\d+)/", name)
-    return name.startswith("bert/") and not (
-        name.startswith("bert/pooler/") or (layer and int(layer[1]) >= num_layers)
-    )
+    layer = layer_of(name)
+    is_beyond = layer is not None and layer >= num_layers
+    return name.startswith("bert/") and not name.startswith("bert/pooler/") and not is_beyond
 
 
 def as_float32(value: np.ndarray, name: str, path: str) -> np.ndarray:

@@ -108,6 +108,7 @@ GLOBAL_STEP = "global_step"
 SLOT_NAMES = ("adam_m", "adam_v")
 
 _ALL = (*ENCODER, *POOLER, *SPAN_HEAD, *PRE_TRAINING_HEADS)
+_LAYER_NUMBER = r"bert/encoder/layer_(\d{1,4})/"
 _BY_LEGACY = {variable.legacy: variable for variable in _ALL}
 _BY_HUGGINGFACE = {variable.huggingface: variable for variable in _ALL}
 
@@ -123,7 +124,7 @@ def from_legacy(name: str) -> BertVariable | None:
     >>> from_legacy("global_step") is None
     True
     """
-    return _look_up(_BY_LEGACY, name, r"^bert/encoder/layer_(\d{1,4})/")
+    return _look_up(_BY_LEGACY, name, _LAYER_NUMBER)
 
 
 def from_huggingface(name: str) -> BertVariable | None:
@@ -137,7 +138,7 @@ def from_huggingface(name: str) -> BertVariable | None:
     name = re.sub(r"(?<=\bLayerNorm\.)(gamma|beta)$", lambda part: _NEW_PART[part[1]], name)
     if name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = f"bert.{name}"
-    return _look_up(_BY_HUGGINGFACE, name, r"^bert\.encoder\.layer\.(\d{1,4})\.")
+    return _look_up(_BY_HUGGINGFACE, name, r"bert\.encoder\.layer\.(\d{1,4})\.")
 
 
 _NEW_PART = {"gamma": "weight", "beta": "bias"}
@@ -169,14 +170,24 @@ def encoder_variables(num_hidden_layers: int) -> list[BertVariable]:
     ]
 
 
+def layer_of(legacy_name: str) -> int | None:
+    """Return the number of the Transformer layer that a variable belongs to; None when it belongs to none.
+
+    >>> layer_of("bert/encoder/layer_3/output/dense/bias"), layer_of("bert/pooler/dense/bias")
+    (3, None)
+    """
+    match = re.match(_LAYER_NUMBER, legacy_name)
+    return int(match[1]) if match else None
+
+
 def layer_count(legacy_names: Iterable[str]) -> int:
     """Count the Transformer layers that legacy names speak of: 1 + the highest number.
 
     >>> layer_count(["bert/encoder/layer_0/output/dense/bias", "bert/encoder/layer_3/output/dense/bias"])
     4
     """
-    matches = (re.match(r"bert/encoder/layer_(\d{1,4})/", name) for name in legacy_names)
-    return max((int(match[1]) + 1 for match in matches if match), default=0)
+    layers = (layer_of(name) for name in legacy_names)
+    return max((layer + 1 for layer in layers if layer is not None), default=0)
 
 
 def expected_shape(variable: BertVariable, config: BertConfig) -> tuple[int, ...]:

@@ -36,12 +36,12 @@ def load_to_predict(
         if init_checkpoint and not has_trained:
             logging.info("--init_checkpoint=%s is not used, since %s is there.", init_checkpoint, prefix)
         return os.path.dirname(prefix) or "."
-    lying = state_file.checkpoints_in(output_dir)
-    if lying:
+    unnamed = state_file.checkpoints_in(output_dir)
+    if unnamed:
         logging.warning(
             "%s holds %s but no `checkpoint` file that names one of them, so none is used.",
             output_dir,
-            ", ".join(lying),
+            ", ".join(unnamed),
         )
     if init_checkpoint:
         _check_head(load_checkpoint(model, init_checkpoint), allow_random_weights)

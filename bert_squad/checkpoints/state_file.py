@@ -112,13 +112,13 @@ def checkpoints_in(directory: str) -> list[str]:
     return sorted(filter(OWN_NAME.fullmatch, names), key=lambda name: int(name.rsplit("-", 1)[1]))
 
 
-def _some(words: list[str]) -> str:
+def _shortened(words: list[str]) -> str:
     """List words, cut where there are many or long ones, the last of them being shown."""
     shown = words if len(words) <= 10 else [*words[:5], "...", *words[-4:]]
     return ", ".join(word if len(word) <= 300 else f"{word[:150]}...{word[-100:]}" for word in shown)
 
 
-def names_nothing(directory: str, problems: list[str]) -> CheckpointError:
+def nothing_usable(directory: str, problems: list[str]) -> CheckpointError:
     """Return the error for a `checkpoint` file of which nothing can be used.
 
     Args:
@@ -126,12 +126,12 @@ def names_nothing(directory: str, problems: list[str]) -> CheckpointError:
       problems: what it names, each with what is wrong with it.
     """
     state = files.join(directory, STATE_FILE)
-    named = f"names {_some(problems)}" if problems else "names no checkpoint"
-    lying = checkpoints_in(directory)
+    named = f"names {_shortened(problems)}" if problems else "names no checkpoint"
+    present = checkpoints_in(directory)
     advice = (
-        f'There are {_some(lying)}: let it hold the line `model_checkpoint_path: "{lying[-1]}"` to go on from '
+        f'There are {_shortened(present)}: let it hold the line `model_checkpoint_path: "{present[-1]}"` to go on from '
         "there, or choose another directory to begin anew"
-        if lying
+        if present
         else "Copy the missing files there, or delete it to begin anew"
     )
     return CheckpointError(
@@ -153,7 +153,7 @@ def warn_of_later(directory: str, step: int) -> None:
             "%s holds %s, which its `%s` file does not name: training goes on from step %d and writes over those whose "
             "steps it saves. Move them away to keep them.",
             directory,
-            _some(later),
+            _shortened(later),
             STATE_FILE,
             step,
         )
@@ -166,10 +166,10 @@ def check_all_named(directory: str) -> None:
       CheckpointError: naming them.
     """
     state = files.join(directory, STATE_FILE)
-    lying = [] if files.exists(state) else checkpoints_in(directory)
-    if lying:
+    present = [] if files.exists(state) else checkpoints_in(directory)
+    if present:
         raise CheckpointError(
-            f"{directory} holds {_some(lying)} but no `{STATE_FILE}` file, so training would begin anew over them. "
-            f'To go on, write the line `model_checkpoint_path: "{lying[-1]}"` to {state}; to begin anew, choose '
+            f"{directory} holds {_shortened(present)} but no `{STATE_FILE}` file, so training would begin anew over "
+            f'them. To go on, write the line `model_checkpoint_path: "{present[-1]}"` to {state}; to begin anew, choose '
             "another --output_dir or move them away."
         )

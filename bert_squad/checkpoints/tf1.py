@@ -55,7 +55,7 @@ class Tf1Reader(CheckpointReader):
         bundle = None if is_v1_file(path) else read_bundle(path)
         try:
             readable = os.fsencode(files.without_pattern(path, owner=self))
-            if bundle is None or not bundle.vouched:
+            if bundle is None or not bundle.is_safe:
                 try_in_child(path, readable)
             self._reader = tf.compat.v1.train.NewCheckpointReader(readable)
             shapes, dtypes = (

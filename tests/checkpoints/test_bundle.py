@@ -45,7 +45,7 @@ def test_what_an_index_says(prefix):
     bundle = read_bundle(prefix)
     assert bundle.shapes == {"a": (2, 3), "s": ()}
     assert bundle.dtypes == {"a": tf.float32, "s": tf.string}
-    assert bundle.vouched
+    assert bundle.is_safe
 
 
 def test_an_index_that_was_written_here_is_read_by_tensorflow_too(prefix):
@@ -114,7 +114,7 @@ def test_partitioned_variables_are_read_whole(tmp_path):
         shape_and_slices=["4 2 0,2:0,2", "4 2 2,2:0,2"],
         tensors=[tf.zeros([2, 2]), tf.ones([2, 2])],
     )
-    assert not read_bundle(prefix).vouched
+    assert not read_bundle(prefix).is_safe
     np.testing.assert_array_equal(Tf1Reader(prefix)["part"], [[0, 0], [0, 0], [1, 1], [1, 1]])
 
 
