@@ -170,6 +170,6 @@ def check_all_named(directory: str) -> None:
     if present:
         raise CheckpointError(
             f"{directory} holds {_shortened(present)} but no `{STATE_FILE}` file, so training would begin anew over "
-            f'them. To go on, write the line `model_checkpoint_path: "{present[-1]}"` to {state}; to begin anew, choose '
-            "another --output_dir or move them away."
+            f'them. To go on, write the line `model_checkpoint_path: "{present[-1]}"` to {state}; to begin anew, '
+            "choose another --output_dir or move them away."
         )
