@@ -7,19 +7,15 @@ import contextlib
 import errno
 import io
 import os
-import re
 import shutil
 import stat
 import tempfile
-import weakref
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from bert_squad.errors import OutputError, PathError, first_line
 
 reason_of = first_line
-_links: list[weakref.finalize] = []  # of `without_pattern`
-_PATTERN = re.compile(r"[*?\[\]\\]")
 
 
 def is_remote(path: str) -> bool:
@@ -294,52 +290,6 @@ def remove_tree(path: str) -> None:
         shutil.rmtree(path)
     else:
         remove(path)
-
-
-def has_pattern(path: str) -> bool:
-    """Say whether TensorFlow would take a path for a pattern, in the places where it looks for files by one.
-
-    >>> has_pattern("run[b]/model.ckpt-3"), has_pattern("run b/model.ckpt-3")
-    (True, False)
-    """
-    return _PATTERN.search(path) is not None
-
-
-def remove_links() -> None:
-    """Delete what `without_pattern` has made; for when the process is about to end at once."""
-    for finalizer in _links:
-        finalizer()
-    _links.clear()
-
-
-def without_pattern(path: str, owner: object) -> str:
-    """Return a path to the same local files that TensorFlow does not take for a pattern.
-
-    Args:
-      path: a directory, a file, or the prefix of files (`path.index` and so on).
-      owner: the links that are made for it are deleted when this object is no more.
-
-    Returns:
-      `path` itself when there is no need; else a path in a temporary folder that holds links.
-
-    Raises:
-      OSError: when that folder cannot be made.
-    """
-    if is_remote(path) or not has_pattern(path):
-        return path
-    folder = tempfile.mkdtemp(prefix="bert_squad-")
-    _links[:] = [finalizer for finalizer in _links if finalizer.alive]
-    _links.append(weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True))
-    whole = os.path.abspath(path)
-    link = os.path.join(folder, "linked")
-    if os.path.isdir(whole) and not os.path.exists(f"{whole}.index"):
-        os.symlink(whole, link)
-        return link
-    parent, prefix = os.path.split(whole)
-    for name in names_in(parent):
-        if name == prefix or name.startswith(f"{prefix}."):
-            os.symlink(os.path.join(parent, name), link + name.removeprefix(prefix))
-    return link
 
 
 def identity_of_pipe(path: str) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
-from bert_squad import files
+from bert_squad import files, links
 from bert_squad.errors import OutputError
 
 _TEMPORARY = re.compile(r"\.tmp-(?P<pid>\d+)-(?P<host>[0-9a-f]{8})[0-9a-f]{12}$")
@@ -77,7 +77,7 @@ def discard_all() -> None:
     """Delete every temporary file and directory of this process; for when it is about to end."""
     for temporary in list(_held):
         discard(temporary)
-    files.remove_links()
+    links.remove_links()
 
 
 def _host() -> str:

@@ -15,6 +15,7 @@ ROOMS = [
     "errors",
     "activity",
     "files",
+    "links",
     "whole_files",
     "json_files",
     "locks",
@@ -40,6 +41,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.errors",
     "bert_squad.activity",
     "bert_squad.files",
+    "bert_squad.links",
     "bert_squad.whole_files",
     "bert_squad.json_files",
     "bert_squad.locks",
@@ -125,6 +127,7 @@ def test_works_without_tensorflow():
 # Who opens, lists, moves and deletes paths, and why; libraries that are given a path do that by themselves.
 OPENS_PATHS = {
     "files.py": "is what all others use",
+    "links.py": "makes links, in a temporary folder of its own",
     "whole_files.py": "creates temporary files that nobody can foresee, and locks them by their descriptors",
     "locks.py": "holds a lock for as long as a descriptor is open",
     "cli/streams.py": "opens /dev/null in the place of a standard stream that is closed",

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from bert_squad import files
+from bert_squad import files, links
 from bert_squad.checkpoints.bundle import is_v1_file, read_bundle, unreadable
 from bert_squad.checkpoints.child_process import try_in_child
 from bert_squad.checkpoints.names import GLOBAL_STEP
@@ -54,7 +54,7 @@ class Tf1Reader(CheckpointReader):
     def __init__(self, path: str):
         bundle = None if is_v1_file(path) else read_bundle(path)
         try:
-            readable = os.fsencode(files.without_pattern(path, owner=self))
+            readable = os.fsencode(links.without_pattern(path, owner=self))
             if bundle is None or not bundle.is_safe:
                 try_in_child(path, readable)
             self._reader = tf.compat.v1.train.NewCheckpointReader(readable)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_squad import files
+from bert_squad import files, links
 from bert_squad.errors import BertSquadError, ConfigError, DataError
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import check_nameable, check_version, latest_version
@@ -37,7 +37,7 @@ class ExportedModel:
         check_version(self.path)
         try:
             # Held, since it holds the weights.
-            self._loaded = tf.saved_model.load(files.without_pattern(self.path, self))
+            self._loaded = tf.saved_model.load(links.without_pattern(self.path, self))
             signatures = dict(self._loaded.signatures)
         except BertSquadError:
             raise

@@ -23,7 +23,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from bert_squad import files, whole_files
+from bert_squad import files, links, whole_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.config import EXPORT_DTYPES, SquadConfig
 from bert_squad.errors import ConfigError
@@ -85,7 +85,7 @@ def export_model(
     ) as temporary:
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
-            tf.saved_model.save(served, files.without_pattern(temporary, served), signatures=served.functions)
+            tf.saved_model.save(served, links.without_pattern(temporary, served), signatures=served.functions)
         description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
         _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
         extra = files.join(temporary, ASSETS_EXTRA)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from bert_squad import files
+from bert_squad import files, links
 from bert_squad.errors import OutputError
 from bert_squad.serving.signatures import FEATURES, UNIQUE_IDS
 
@@ -44,8 +44,8 @@ def write_warmup_requests(model_dir: str, extra_dir: str) -> bool:
         )
         return False
 
-    links = tf.Module()
-    signatures = tf.saved_model.load(files.without_pattern(model_dir, links)).signatures
+    owner = tf.Module()
+    signatures = tf.saved_model.load(links.without_pattern(model_dir, owner)).signatures
     path = files.join(extra_dir, WARMUP_REQUESTS)
     with tf.io.TFRecordWriter(path) as writer:
         for name, signature in signatures.items():
