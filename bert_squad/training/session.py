@@ -23,6 +23,7 @@ from bert_squad.speed import Speed
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
+from bert_squad.training.progress import TrainingProgress
 
 TRAIN_RECORDS = "train.tf_record"
 
@@ -64,36 +65,36 @@ def train_model(
     _write_records(config, tokenizer, examples, records)
     write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
-    train(
-        make_train_step(
-            model,
-            optimizer,
-            learning_rate=config.learning_rate,
-            num_train_steps=num_train_steps,
-            num_warmup_steps=int(num_train_steps * config.warmup_proportion),
-            seed=config.seed,
-            scales_loss=speed.dtype == "float16",
-            jit_compile=speed.jit_compile,
-        ),
-        with_named_errors(
-            train_batches(
-                records,
-                max_seq_length=config.max_seq_length,
-                batch_size=config.train_batch_size,
-                seed=config.seed,
-                first_step=first_step,
-            ),
-            records,
-        ),
-        first_step=first_step,
+    train_step = make_train_step(
+        model,
+        optimizer,
+        learning_rate=config.learning_rate,
         num_train_steps=num_train_steps,
-        batch_size=config.train_batch_size,
-        save_steps=config.save_checkpoints_steps,
-        save=lambda step: directory.save(
-            config.output_dir, model, optimizer, step, config.keep_checkpoint_max
-        ),
-        resumed_from=latest,
+        num_warmup_steps=int(num_train_steps * config.warmup_proportion),
+        seed=config.seed,
+        scales_loss=speed.dtype == "float16",
+        jit_compile=speed.jit_compile,
     )
+    batches = train_batches(
+        records,
+        max_seq_length=config.max_seq_length,
+        batch_size=config.train_batch_size,
+        seed=config.seed,
+        first_step=first_step,
+    )
+    with TrainingProgress(first_step, num_train_steps, config.train_batch_size) as progress:
+        train(
+            train_step,
+            with_named_errors(batches, records),
+            first_step=first_step,
+            num_train_steps=num_train_steps,
+            save=lambda step: directory.save(
+                config.output_dir, model, optimizer, step, config.keep_checkpoint_max
+            ),
+            save_steps=config.save_checkpoints_steps,
+            resumed_from=latest,
+            report=progress.update,
+        )
 
 
 def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
