@@ -53,7 +53,7 @@ class SquadConfig:
     export_dir: str | None = None
     export_dtype: str = "float32"
     fast: bool = False
-    # None: exact, or with `fast` what is best on the device (see `bert_squad.speed`).
+    # None: exact, or with `fast` what is best on the device (see `bert_squad.compute_options`).
     dtype: str | None = None
     pad_to: str | None = None
     jit_compile: bool | None = None

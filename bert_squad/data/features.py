@@ -7,7 +7,7 @@ from absl import logging
 
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import LossNotes, Window, make_windows
+from bert_squad.data.windows import LossNotes, Window, WindowLengths, make_windows
 
 _NUM_LOGGED_EXAMPLES = 20
 
@@ -99,10 +99,9 @@ def convert_examples_to_features(
     Differs: an iterator, not a callback for each feature; documents are tokenized once for all questions; the
       legacy script logs the first examples always, which buries all that a user wants to read.
     """
+    lengths = WindowLengths(max_seq_length, doc_stride, max_query_length)
     notes = LossNotes(is_training, max_query_length)
-    windows = make_windows(
-        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
-    )
+    windows = make_windows(examples, tokenizer, lengths, is_training, notes)
     return _then_logged(map(InputFeatures.from_window, logged(windows)), notes)
 
 

@@ -23,6 +23,30 @@ from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR
 FIRST_UNIQUE_ID = 1_000_000_000
 
 
+@dataclasses.dataclass(frozen=True)
+class WindowLengths:
+    """The lengths that rule how passages are cut, in WordPieces, with the names of the legacy flags.
+
+    Args:
+      max_seq_length: length of a window, `[CLS]` and both `[SEP]` included.
+      doc_stride: from the start of one document span to the start of the next; at least 1.
+      max_query_length: the most of a question that is kept; what is longer is cut.
+
+    Raises:
+      ConfigError: when a length makes no sense; it names the flag.
+    """
+
+    max_seq_length: int
+    doc_stride: int
+    max_query_length: int
+
+    def __post_init__(self):
+        if self.doc_stride < 1:
+            raise ConfigError(f"--doc_stride is {self.doc_stride}; it must be at least 1.")
+        if self.max_query_length < 0:
+            raise ConfigError(f"--max_query_length is {self.max_query_length}; it must be at least 0.")
+
+
 class LossNotes:
     """Remembers, while windows are made, of which questions something is lost, and says so once.
 
@@ -178,57 +202,44 @@ class Window:
 def make_windows(
     examples: Iterable[SquadExample],
     tokenizer: Tokenizer,
-    max_seq_length: int,
-    doc_stride: int,
-    max_query_length: int,
+    lengths: WindowLengths,
     is_training: bool,
     notes: LossNotes | None = None,
 ) -> Iterator[Window]:
     """Lay examples out as windows, one after the other as they are asked for.
 
-    Args: as `convert_examples_to_features`; `notes` gets the questions that are cut, or lack a passage.
+    Args:
+      examples: in the order in which windows are wanted.
+      tokenizer: a `FullTokenizer`.
+      lengths: of the windows.
+      is_training: give answer positions; the examples must have been read for training.
+      notes: gets the questions that are cut, or lack a passage.
 
     Returns:
       The windows of the first example, then those of the second, and so on; an example whose document has no
       WordPieces has none.
 
     Raises:
-      ConfigError: at once, when `doc_stride` is under 1 or `max_query_length` under 0; on the way, when a question
-        leaves no room for its document.
+      ConfigError: on the way, when a question leaves no room for its document.
       DataError: on the way, when training and an example was not read for training.
 
     Source: `convert_examples_to_features` of the legacy run_squad.py.
     """
-    if doc_stride < 1:
-        raise ConfigError(f"--doc_stride is {doc_stride}; it must be at least 1.")
-    if max_query_length < 0:
-        raise ConfigError(f"--max_query_length is {max_query_length}; it must be at least 0.")
-    notes = notes or LossNotes(is_training, max_query_length)
-    return _windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes)
-
-
-def _windows(
-    examples: Iterable[SquadExample],
-    tokenizer: Tokenizer,
-    max_seq_length: int,
-    doc_stride: int,
-    max_query_length: int,
-    is_training: bool,
-    notes: LossNotes,
-) -> Iterator[Window]:
+    if notes is None:
+        notes = LossNotes(is_training, lengths.max_query_length)
     paragraphs = ParagraphMemory(tokenizer)
     unique_ids = itertools.count(FIRST_UNIQUE_ID)
     (separator_id,) = tokenizer.convert_tokens_to_ids([SEPARATOR])
     for example_index, example in enumerate(examples):
         query_tokens = tokenizer.tokenize(example.question_text)
-        if len(query_tokens) > max_query_length:
+        if len(query_tokens) > lengths.max_query_length:
             notes.cut.add(example.qas_id)
-            query_tokens = query_tokens[:max_query_length]
+            query_tokens = query_tokens[: lengths.max_query_length]
         prefix_tokens = [CLASSIFICATION, *query_tokens, SEPARATOR]
-        max_tokens_for_doc = max_seq_length - len(prefix_tokens) - 1
+        max_tokens_for_doc = lengths.max_seq_length - len(prefix_tokens) - 1
         if max_tokens_for_doc < 1:
             raise ConfigError(
-                f"--max_seq_length {max_seq_length} leaves no room for the document beside the "
+                f"--max_seq_length {lengths.max_seq_length} leaves no room for the document beside the "
                 f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower "
                 "--max_query_length."
             )
@@ -256,8 +267,8 @@ def _windows(
             prefix_ids=tokenizer.convert_tokens_to_ids(prefix_tokens),
             separator_id=separator_id,
             paragraph=paragraph,
-            doc_spans=cut_doc_spans(len(paragraph.tokens), max_tokens_for_doc, doc_stride),
-            max_seq_length=max_seq_length,
+            doc_spans=cut_doc_spans(len(paragraph.tokens), max_tokens_for_doc, lengths.doc_stride),
+            max_seq_length=lengths.max_seq_length,
             tok_answer=tok_answer,
         )
         for doc_span_index in range(len(tokenized.doc_spans)):

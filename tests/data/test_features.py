@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bert_squad.data import paragraphs
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures, convert_examples_to_features
-from bert_squad.data.windows import make_windows
+from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -304,8 +304,8 @@ def test_windows_hold_the_whole_document(tokenizer, data, doc_tokens, question, 
 @given(words, st.text(alphabet="ab ,", max_size=12), st.integers(1, 12))
 def test_window_is_a_view_of_its_feature(tokenizer, doc_tokens, question, doc_stride):
     examples = [SquadExample("x", question, doc_tokens)]
-    sizes = (14, doc_stride, 4, False)
-    views = make_windows(examples, tokenizer, *sizes)
-    for view, feature in zip(views, convert_examples_to_features(examples, tokenizer, *sizes), strict=True):
+    views = make_windows(examples, tokenizer, WindowLengths(14, doc_stride, 4), False)
+    features = convert_examples_to_features(examples, tokenizer, 14, doc_stride, 4, False)
+    for view, feature in zip(views, features, strict=True):
         for name, value in vars(feature).items():
             assert getattr(view, name) == value

@@ -152,7 +152,10 @@ def test_data_that_ends_early_is_an_error():
 def test_actions_come_every_so_many_steps_and_at_the_end_before_the_save():
     recorder, done = Recorder(), []
     recorder.save = lambda step: done.append(("save", step))
-    every = [(4, lambda step: done.append(("evaluate", step))), (3, lambda step: done.append(("count", step)))]
+    every = [
+        (4, lambda step: done.append(("evaluate", step))),
+        (3, lambda step: done.append(("count", step))),
+    ]
     recorder.run(every=every)
     assert done == [
         ("save", 0),
