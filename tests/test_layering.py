@@ -59,7 +59,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.answers.span_texts",
     "bert_squad.answers.raw_results",
     "bert_squad.answers.metrics_input",
-    "bert_squad.data.paragraphs",
+    "bert_squad.data.passages",
     "bert_squad.data.windows",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",

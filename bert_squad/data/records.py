@@ -20,7 +20,7 @@ from absl import logging
 from bert_squad import files, whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
-from bert_squad.data.paragraphs import Tokenizer
+from bert_squad.data.passages import Tokenizer
 from bert_squad.data.windows import LossNotes, Window, WindowLengths, make_windows
 from bert_squad.errors import DataError, OutputError
 

@@ -42,7 +42,7 @@ def possible_candidates(
     n_best_size: int,
     max_answer_length: int,
 ) -> Candidates:
-    """Pair the best starts of each window with its best ends, as far as a pair is a span of the document.
+    """Pair the best starts of each window with its best ends, as far as a pair is a span of the passage.
 
     Args:
       windows: W windows.

@@ -1,6 +1,6 @@
-"""The document spans of `bert_squad.data`, as TensorFlow operations: passages are laid out as windows.
+"""The doc spans of `bert_squad.data`, as TensorFlow operations: passages are laid out as windows.
 
-A window is `[CLS] question [SEP] document span [SEP]`, as an `InputFeatures` is. B questions with their passages
+A window is `[CLS] question [SEP] doc span [SEP]`, as an `InputFeatures` is. B questions with their passages
 have W windows in all, those of the first question first.
 """
 

@@ -11,7 +11,7 @@ from golden_files import golden, golden_cases, golden_input, read_json, read_jso
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad.data import paragraphs
+from bert_squad.data import passages
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import (
@@ -255,7 +255,7 @@ def test_module_imports_without_tensorflow():
 
 
 def test_writing_takes_no_memory_for_each_feature(tmp_path, monkeypatch):
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PARAGRAPHS", 10)  # all that is kept, up to this bound
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PASSAGES", 10)  # all that is kept, up to this bound
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n")
     tokenizer = FullTokenizer(str(vocab))

@@ -21,13 +21,7 @@ from bert_squad.serving.text_model import TextModel
 from bert_squad.text.tokenization import FullTokenizer
 
 LENGTHS = ("max_seq_length", "doc_stride", "max_query_length")
-CHOICE = (
-    "n_best_size",
-    "max_answer_length",
-    "do_lower_case",
-    "version_2_with_negative",
-    "null_score_diff_threshold",
-)
+CHOICE = ("n_best_size", "max_answer_length", "version_2_with_negative", "null_score_diff_threshold")
 
 
 @functools.cache
