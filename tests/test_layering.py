@@ -113,3 +113,18 @@ def test_works_without_tensorflow():
         ]
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+def test_no_import_sets_up_the_devices():
+    """Whoever wants logical devices, or a fork, has to be first to use TensorFlow."""
+    paths = (path.relative_to(ROOT).with_suffix("") for path in modules() if path.name != "__main__.py")
+    imports = [f"import {'.'.join(path.parts).removesuffix('.__init__')}" for path in paths]
+    code = [*imports, "import tensorflow as tf", "tf.config.threading.set_inter_op_parallelism_threads(2)"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

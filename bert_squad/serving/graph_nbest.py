@@ -6,6 +6,7 @@ one round is enough; where many candidates have the same text, there are more. O
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from bert_squad.serving import ragged
@@ -89,7 +90,7 @@ class _Found(NamedTuple):
         return _Found(*(tf.gather(field, numbers) for field in self))
 
 
-_NOT_FOUND = _Found(tf.constant(0, tf.int64), 0, 0, 0.0, 0.0, False)
+_NOT_FOUND = _Found(np.int64(0), 0, 0, 0.0, 0.0, False)
 
 
 def distinct_answers(
