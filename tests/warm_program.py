@@ -1,8 +1,8 @@
 """The program with its imports done: a process that waits, and forks for each run that a test asks for.
 
-TensorFlow takes four seconds to import, and a test that runs the program some more. A fork of this process runs the same
-`console` with a command line, directory, environment and streams of its own, and ends as any process does. How the
-program starts is tested where it is started from nothing (`tests/faults`, `run_program(..., starts_cold=True)`).
+TensorFlow takes seconds to import. A fork of this process runs the same `console` with a command line, directory,
+environment and streams of its own, and ends as any process does. How the program starts is tested where it is started
+from nothing (`tests/faults`, `run_program(..., starts_cold=True)`).
 """
 
 import atexit
@@ -86,7 +86,7 @@ class WarmProgram:
           arguments: its name, and the command line.
           cwd: its directory.
           environment: its environment.
-          text: what it reads from standard input; None: this process's own standard input.
+          text: what it reads from standard input; None: nothing.
           stdout: descriptor of its standard output; None: a pipe, of which the text is returned.
           timeout: seconds until it is killed.
         """
