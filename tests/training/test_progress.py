@@ -8,7 +8,6 @@ import sys
 import termios
 import threading
 
-from absl import logging
 from program import environment
 
 from bert_squad.training import progress
@@ -16,9 +15,7 @@ from bert_squad.training.loop import StepValues
 from bert_squad.training.progress import TrainingProgress
 
 
-def test_lines_show_loss_rate_speed_and_time_left(monkeypatch):
-    lines = []
-    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+def test_lines_show_loss_rate_speed_and_time_left(monkeypatch, infos):
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with TrainingProgress(first_step=100, num_train_steps=110, batch_size=8) as bar:
@@ -29,7 +26,7 @@ def test_lines_show_loss_rate_speed_and_time_left(monkeypatch):
         r"step (\d+) of 110: loss 2\.5000, learning rate 0\.0001, gradient norm 0\.750, 4\.0 examples/s, "
         r"(\d\d:\d\d) left"
     )
-    matches = [re.fullmatch(pattern, line) for line in lines]
+    matches = [re.fullmatch(pattern, line) for line in infos]
     # 4 seconds a step: the first, then every 10 seconds at least, and the last.
     assert [int(match.group(1)) for match in matches] == [101, 104, 107, 110]
     assert [match.group(2) for match in matches] == ["00:18", "00:12", "00:06", "00:00"]
