@@ -6,6 +6,8 @@ BENCH_DATA ?= ../shared/data/xquad.en.json
 BENCH_VOCAB ?= ../shared/data/vocab-uncased.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A file's tests stay in one process, which keeps what they share.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
 SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
 
 .PHONY: help
@@ -47,10 +49,10 @@ test-pythons:
 
 .PHONY: test test-all
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: format lint types check check-all
 format: $(INSTALLED)

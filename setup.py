@@ -35,6 +35,7 @@ setup(
         "test": [
             f"tensorflow-serving-api{LINE}",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.170",
             "ruff>=0.17.6",
             "mypy>=2.4.1",

@@ -97,10 +97,10 @@ def main(_) -> None:
     with tempfile.TemporaryDirectory() as directory:
         ours = OurProgram(FLAGS, stages.model_sizes(), directory)
         config = ours.bert_config
-        for name, speed in ours.speeds.items():
-            is_packed = speed.pad_to == "batch"
-            rate = product_rate(speed.dtype, 4096, config.hidden_size)
-            print(f"\n{name}: {speed.dtype} products at {rate / 1e9:.0f} GFLOP/s", flush=True)
+        for name, compute in ours.modes.items():
+            is_packed = compute.pad_to == "batch"
+            rate = product_rate(compute.dtype, 4096, config.hidden_size)
+            print(f"\n{name}: {compute.dtype} products at {rate / 1e9:.0f} GFLOP/s", flush=True)
             for stage in ("training", "prediction"):
                 turn = ours.contenders(stage)[name]
                 for _ in range(2):

@@ -11,14 +11,14 @@ from bert_squad.answers.nbest import NbestOptions, RawResult, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.compute_options import ComputeOptions, choose_compute_options
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
 from bert_squad.data.examples import read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import write_features
-from bert_squad.data.windows import make_windows
+from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.speed import Speed, speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step
 from bert_squad.training.optimizer import AdamWeightDecay
@@ -61,24 +61,23 @@ class OurProgram:
         self.examples = list(self.in_order)
         shuffle_examples(self.examples)
         fast = SquadConfig(bert_config_file="", vocab_file="", output_dir="", fast=True)
-        self.speeds = {"bert_squad": Speed(), "bert_squad --fast": speed_of(fast)}
+        self.modes = {"bert_squad": ComputeOptions(), "bert_squad --fast": choose_compute_options(fast)}
 
     def contenders(self, stage: str) -> dict[str, Callable[[], int]]:
         """Return what runs in a stage, by name."""
         has_modes = stage in ("training", "prediction")
-        speeds = self.speeds if has_modes else {"bert_squad": Speed()}
-        return {name: getattr(self, f"_{stage}")(speed) for name, speed in speeds.items()}
+        modes = self.modes if has_modes else {"bert_squad": ComputeOptions()}
+        return {name: getattr(self, f"_{stage}")(compute) for name, compute in modes.items()}
 
-    def _lengths(self, seq_length: int) -> tuple[int, int, int]:
-        return seq_length, self._flags.doc_stride, self._flags.max_query_length
+    def _lengths(self, seq_length: int) -> WindowLengths:
+        return WindowLengths(seq_length, self._flags.doc_stride, self._flags.max_query_length)
 
     def _write(self, name: str, seq_length: int, is_training: bool) -> int:
         examples = self.examples if is_training else self.in_order
         # A tokenizer of its own each time: what it remembers of the last round must not help.
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         path = str(self._directory / name)
-        arguments = (path, examples, tokenizer, *self._lengths(seq_length), is_training)
-        return write_features(*arguments)
+        return write_features(path, examples, tokenizer, self._lengths(seq_length), is_training)
 
     @functools.cached_property
     def train_batches(self) -> list[dict[str, np.ndarray]]:
@@ -120,7 +119,7 @@ class OurProgram:
         """The features whose n-best is looked for."""
         tokenizer = FullTokenizer(self._flags.vocab_file, do_lower_case=True)
         lengths = self._lengths(self._flags.predict_seq_length)
-        return list(map(InputFeatures.from_window, make_windows(self.in_order, tokenizer, *lengths, False)))
+        return list(map(InputFeatures.from_window, make_windows(self.in_order, tokenizer, lengths, False)))
 
     @functools.cached_property
     def results(self) -> list[RawResult]:
@@ -132,14 +131,14 @@ class OurProgram:
             for feature in self.features
         ]
 
-    def _conversion(self, _: Speed):
+    def _conversion(self, _: ComputeOptions):
         return lambda: self._write("conversion.tf_record", self._flags.train_seq_length, is_training=True)
 
-    def _model(self, speed: Speed) -> BertForSquad:
-        return BertForSquad(self.bert_config, speed.dtype, leave_out_padding=speed.pad_to == "batch")
+    def _model(self, compute: ComputeOptions) -> BertForSquad:
+        return BertForSquad(self.bert_config, compute.dtype, leave_out_padding=compute.pad_to == "batch")
 
-    def _training(self, speed: Speed):
-        model = self._model(speed)
+    def _training(self, compute: ComputeOptions):
+        model = self._model(compute)
         trained = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
         train_step = make_train_step(
             model,
@@ -148,8 +147,8 @@ class OurProgram:
             num_train_steps=1000,
             num_warmup_steps=100,
             seed=1,
-            scales_loss=speed.dtype == "float16",
-            jit_compile=speed.jit_compile,
+            scales_loss=compute.dtype == "float16",
+            jit_compile=compute.jit_compile,
         )
         batches = [
             {name: tf.constant(value) for name, value in batch.items()} for batch in self.train_batches
@@ -163,17 +162,17 @@ class OurProgram:
 
         return turn
 
-    def _prediction(self, speed: Speed):
-        predict = make_predictor(self._model(speed).for_prediction(), jit_compile=speed.jit_compile)
+    def _prediction(self, compute: ComputeOptions):
+        predict = make_predictor(self._model(compute).for_prediction(), jit_compile=compute.jit_compile)
 
         def turn() -> int:
             batches = predict_batches_by_length(
-                self.predict_records, **self.predict_sizes, cut_padding=speed.pad_to == "batch"
+                self.predict_records, **self.predict_sizes, pad_to=compute.pad_to
             )
             return sum(1 for _ in predict(batches))
 
         return turn
 
-    def _nbest(self, _: Speed):
+    def _nbest(self, _: ComputeOptions):
         options = NbestOptions(N_BEST_SIZE, MAX_ANSWER_LENGTH, do_lower_case=True)
         return lambda: sum(1 for _ in stream_predictions(self.in_order, self.features, self.results, options))

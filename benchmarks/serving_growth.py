@@ -65,9 +65,11 @@ def measure(kind: str, size: int, flags: dict[str, int]) -> dict[str, float]:
     """Answer a question about a passage once, and say what that took in seconds and MB."""
     import tensorflow as tf
 
+    from bert_squad.answers.nbest import NbestOptions
+    from bert_squad.data.windows import WindowLengths
     from bert_squad.serving.graph_tokenizer import GraphTokenizer
     from bert_squad.serving.graph_windows import WindowLayout
-    from bert_squad.serving.text_model import AnswerOptions, TextModel
+    from bert_squad.serving.text_model import TextModel
     from bert_squad.text.tokenization import FullTokenizer
 
     with tempfile.TemporaryDirectory() as folder:
@@ -83,9 +85,9 @@ def measure(kind: str, size: int, flags: dict[str, int]) -> dict[str, float]:
 
     model = TextModel(
         GraphTokenizer(tokenizer),
-        WindowLayout(384, flags["doc_stride"], 64, classification_id=2, separator_id=3),
+        WindowLayout(WindowLengths(384, flags["doc_stride"], 64), classification_id=2, separator_id=3),
         score,
-        AnswerOptions(flags["n_best_size"], flags["max_answer_length"], True, 0.0),
+        NbestOptions(flags["n_best_size"], flags["max_answer_length"], True, version_2_with_negative=True),
     )
     texts = tf.TensorSpec([None], tf.string)
     answer = tf.function(model.answer, input_signature=[texts, texts], autograph=False)

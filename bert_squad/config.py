@@ -53,7 +53,7 @@ class SquadConfig:
     export_dir: str | None = None
     export_dtype: str = "float32"
     fast: bool = False
-    # None: exact, or with `fast` what is best on the device (see `bert_squad.speed`).
+    # None: exact, or with `fast` what is best on the device (see `bert_squad.compute_options`).
     dtype: str | None = None
     pad_to: str | None = None
     jit_compile: bool | None = None
@@ -66,16 +66,9 @@ class SquadConfig:
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            kind = (
-                str(field.type).removesuffix(" | None")
-                if not isinstance(field.type, type)
-                else field.type.__name__
-            )
-            if value is None and (
-                field.default is None or field.name == "bert_config_file"
-            ):  # `run` may be given it
-                continue
-            object.__setattr__(self, field.name, as_kind(value, kind, f"--{field.name}"))
+            is_optional = field.default is None or field.name == "bert_config_file"  # `run` may be given it
+            if not (value is None and is_optional):
+                object.__setattr__(self, field.name, as_kind(value, kind_of(field), f"--{field.name}"))
 
     def validate(self, bert_config: BertConfig) -> None:
         """Check the run against itself and the model, in the legacy order and words.
@@ -208,6 +201,11 @@ class SquadConfig:
                 )
             if pipe:
                 seen[pipe] = name
+
+
+def kind_of(field: dataclasses.Field) -> str:
+    """Return the type of a flag's values, "str", "bool", "int" or "float", as its field of `SquadConfig` states it."""
+    return str(getattr(field.type, "__name__", field.type)).removesuffix(" | None")
 
 
 _CHOICES = {

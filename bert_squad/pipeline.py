@@ -18,12 +18,12 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
+from bert_squad.compute_options import choose_compute_options
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
 from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run
-from bert_squad.speed import speed_of
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.session import TRAIN_RECORDS, train_model
 
@@ -68,7 +68,7 @@ class _Run:
         self.bert_config = bert_config
         config.validate(bert_config)
         config.check_input_files()
-        self.speed = speed_of(config)
+        self.compute = choose_compute_options(config)
         self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
         config.validate_vocabulary(self.bert_config, self.tokenizer.highest_id + 1)
         if config.init_checkpoint:
@@ -79,7 +79,7 @@ class _Run:
         self.export_dir = config.export_dir or self.path(EXPORT)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
-            self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
+            self.bert_config, self.compute.dtype, leave_out_padding=self.compute.pad_to == "batch"
         )
 
     def path(self, name: str) -> str:
@@ -172,7 +172,7 @@ class _Run:
         return metrics
 
     def train(self) -> None:
-        train_model(self.config, self.bert_config, self.tokenizer, self.speed, self.model)
+        train_model(self.config, self.bert_config, self.tokenizer, self.compute, self.model)
 
     def load_weights(self) -> None:
         config = self.config
@@ -184,14 +184,14 @@ class _Run:
             has_trained=config.do_train,
         )
         if place and not config.do_train:  # else it was compared before training
-            choices = dataclasses.asdict(self.speed)
+            choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
             check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
 
     def predict(self) -> None:
         records = self.path(EVAL_RECORDS)
         questions = PreparedQuestions(
-            self.config, self.examples, self.tokenizer, self.speed, self.model, records
+            self.config, self.examples, self.tokenizer, self.compute, self.model, records
         )
         questions.write_answers(
             self.path(PREDICTIONS),

@@ -74,7 +74,7 @@ def describe_run(
       config: the run.
       bert_config: the model.
       vocab: the vocabulary, as it was read.
-      choices: those of `bert_squad.speed`, by name.
+      choices: those of `bert_squad.compute_options`, by name.
       train_data: the content of the training file; None when there is no training.
     """
     import tensorflow as tf

@@ -1,6 +1,44 @@
 """What tests of several rooms share. TensorFlow is imported by those alone who need it."""
 
+import os
+
 import pytest
+from absl import logging
+from hypothesis import settings
+
+# The same examples in each run, so that a failure is the fault of what was changed. To look for more of them:
+# HYPOTHESIS_PROFILE=default python -m pytest tests/text
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+class LogLines(list[str]):
+    """What is logged at one level, line by line.
+
+    Attributes:
+      calls: the same as it was given: format, and arguments.
+    """
+
+    def __init__(self, monkeypatch, level: str):
+        super().__init__()
+        self.calls: list[tuple] = []
+        monkeypatch.setattr(logging, level, self._log)
+
+    def _log(self, text: str, *arguments: object) -> None:
+        self.calls.append((text, *arguments))
+        self.append(text % arguments)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The warnings of the test, which are not logged."""
+    return LogLines(monkeypatch, "warning")
+
+
+@pytest.fixture
+def infos(monkeypatch):
+    """What the test would log at the level info."""
+    return LogLines(monkeypatch, "info")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import logging
 from golden_files import golden, read_json
 
 from bert_squad.bert_config import BertConfig
@@ -32,13 +31,11 @@ def test_reads_a_legacy_file():
     assert config.head_size == 16
 
 
-def test_unknown_keys_load_with_a_note(tmp_path, monkeypatch):
-    lines = []
-    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+def test_unknown_keys_load_with_a_note(tmp_path, infos):
     path = tmp_path / "bert_config.json"
     path.write_text(json.dumps({"vocab_size": 10, "directionality": "bidi", "pooler_fc_size": 768}))
     assert BertConfig.from_json_file(str(path)).hidden_size == 768
-    assert lines == [f"{path}: keys without a meaning here are ignored: directionality, pooler_fc_size"]
+    assert infos == [f"{path}: keys without a meaning here are ignored: directionality, pooler_fc_size"]
 
 
 def test_what_the_legacy_script_took_is_taken():

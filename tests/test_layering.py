@@ -23,7 +23,7 @@ ROOMS = [
     "values",
     "bert_config",
     "config",
-    "speed",
+    "compute_options",
     "run_record",
     "text",
     "data",
@@ -50,7 +50,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.values",
     "bert_squad.bert_config",
     "bert_squad.config",
-    "bert_squad.speed",
+    "bert_squad.compute_options",
     "bert_squad.text.tokenization",
     "bert_squad.text.alignment",
     "bert_squad.data.examples",
@@ -64,7 +64,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.answers.span_texts",
     "bert_squad.answers.raw_results",
     "bert_squad.answers.metrics_input",
-    "bert_squad.data.paragraphs",
+    "bert_squad.data.passages",
     "bert_squad.data.windows",
     "bert_squad.checkpoints.names",
     "bert_squad.checkpoints.reader",
@@ -212,3 +212,18 @@ def test_the_test_of_who_opens_paths_lets_files_read(tmp_path):
     source = tmp_path / "sample.py"
     source.write_text("from bert_squad import files\ncontent = files.read_bytes('x').replace(b'a', b'')\n")
     assert list(opened_paths(source)) == []
+
+
+def test_no_import_sets_up_the_devices():
+    """Whoever wants logical devices, or a fork, has to be first to use TensorFlow."""
+    paths = (path.relative_to(ROOT).with_suffix("") for path in modules() if path.name != "__main__.py")
+    imports = [f"import {'.'.join(path.parts).removesuffix('.__init__')}" for path in paths]
+    code = [*imports, "import tensorflow as tf", "tf.config.threading.set_inter_op_parallelism_threads(2)"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -10,15 +10,15 @@ from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_pre
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.answers.prediction_files import write_predictions
 from bert_squad.answers.raw_results import RawResult
+from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import predict_batches_by_length, with_named_errors
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import log_counts, write_features
-from bert_squad.data.windows import make_windows
+from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.errors import OutOfMemoryError, first_line
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.speed import Speed
 from bert_squad.text.tokenization import FullTokenizer
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -31,7 +31,7 @@ class PreparedQuestions:
       config: the run.
       examples: the questions.
       tokenizer: the run's.
-      speed: its choices.
+      compute: its choices of computation.
       model: answers, with the weights that it has when it is asked.
       records: path of the record file, which is written now.
 
@@ -44,21 +44,20 @@ class PreparedQuestions:
         config: SquadConfig,
         examples: Sequence[SquadExample],
         tokenizer: FullTokenizer,
-        speed: Speed,
+        compute: ComputeOptions,
         model: BertForSquad,
         records: str,
     ):
-        self._config, self._examples, self._tokenizer, self._speed = config, examples, tokenizer, speed
+        self._config, self._examples, self._tokenizer, self._compute = config, examples, tokenizer, compute
         self._records, self._model = records, model
+        self._lengths = WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length)
         self._own_model = model.for_prediction()
-        self._predict = make_predictor(self._own_model, jit_compile=speed.jit_compile)
+        self._predict = make_predictor(self._own_model, jit_compile=compute.jit_compile)
         self.num_features = write_features(
             records,
             examples,
             tokenizer,
-            max_seq_length=config.max_seq_length,
-            doc_stride=config.doc_stride,
-            max_query_length=config.max_query_length,
+            self._lengths,
             is_training=False,
         )
         log_counts("predictions", len(examples), self.num_features, config.predict_batch_size)
@@ -71,7 +70,7 @@ class PreparedQuestions:
             self._records,
             max_seq_length=config.max_seq_length,
             batch_size=min(config.predict_batch_size, max(1, self.num_features)),
-            cut_padding=self._speed.pad_to == "batch",
+            pad_to=self._compute.pad_to,
         )
         results = self._predict(with_named_errors(batches, self._records))
         options = NbestOptions(
@@ -115,15 +114,7 @@ class PreparedQuestions:
 
     def _features(self) -> Iterator[InputFeatures]:
         """Make the features of the records again, one at a time: that is quicker than to keep them all."""
-        config = self._config
-        windows = make_windows(
-            self._examples,
-            self._tokenizer,
-            config.max_seq_length,
-            config.doc_stride,
-            config.max_query_length,
-            is_training=False,
-        )
+        windows = make_windows(self._examples, self._tokenizer, self._lengths, is_training=False)
         return map(InputFeatures.from_window, windows)
 
     def _reported(self, results: Iterable[RawResult]) -> Iterator[RawResult]:

@@ -199,7 +199,7 @@ def best_indexes(logits: np.ndarray, n_best_size: int) -> np.ndarray:
 def _possible_pairs(
     features: Sequence[InputFeatures], logits: Sequence[Logits], n_best_size: int, max_answer_length: int
 ) -> Iterator[Columns]:
-    """Pair the best starts of each feature with its best ends, as far as a pair is a span of the document.
+    """Pair the best starts of each feature with its best ends, as far as a pair is a span of the passage.
 
     Yields:
       Columns, each of an array [P], in the order of feature, start rank, end rank; they come from no more than

@@ -30,7 +30,7 @@ class SpanTexts:
         self._verbose_logging = verbose_logging
 
     def text_of(self, candidate: PrelimPrediction) -> str:
-        """Return the text of a candidate, which must be a span of the document.
+        """Return the text of a candidate, which must be a span of the passage.
 
         Source: the text part of `write_predictions` of the legacy run_squad.py.
         Differs: takes the words as they are when the span is all of them. This relies on `token_to_orig_map` naming

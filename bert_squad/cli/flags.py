@@ -13,106 +13,103 @@ from absl import flags, logging
 from bert_squad import files
 from bert_squad.checkpoints.model_files import check_tokenizer, huggingface_files, looks_lower_cased
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_FILE
-from bert_squad.config import SquadConfig
+from bert_squad.config import SquadConfig, kind_of
 from bert_squad.errors import BertSquadError, ConfigError, first_line
 from bert_squad.text.tokenization import load_vocab
 
 LEGACY_GROUP = "Flags of the legacy run_squad.py"
 NEW_GROUP = "New flags"
 
-# (name, type, help) of each legacy flag, in the legacy order; defaults are those of SquadConfig.
+# (name, help) of each legacy flag, in the legacy order; types and defaults are those of SquadConfig.
 LEGACY_FLAGS = (
     (
         "bert_config_file",
-        str,
         "JSON file that describes the pre-trained model (bert_config.json). Required, but see --init_checkpoint.",
     ),
     (
         "vocab_file",
-        str,
         "Vocabulary of the model, one WordPiece a line. Required, but see --init_checkpoint.",
     ),
-    ("output_dir", str, "Directory for checkpoints, records and predictions. Required."),
-    ("train_file", str, "SQuAD JSON file to train on, e.g. train-v1.1.json."),
-    ("predict_file", str, "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
+    ("output_dir", "Directory for checkpoints, records and predictions. Required."),
+    ("train_file", "SQuAD JSON file to train on, e.g. train-v1.1.json."),
+    ("predict_file", "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
     (
         "init_checkpoint",
-        str,
         "Checkpoint to start from, usually a pre-trained BERT model: TF1, TF2 (Model Garden) or Hugging Face. A "
         "Hugging Face directory brings its own configuration and vocabulary.",
     ),
-    ("do_lower_case", bool, "Lower-case the text: true for uncased models, false for cased ones."),
-    ("max_seq_length", int, "Longest input sequence, in WordPieces; longer passages are cut into windows."),
-    ("doc_stride", int, "WordPieces from the start of one window of a passage to the start of the next."),
-    ("max_query_length", int, "Longest question, in WordPieces; the rest is cut off."),
-    ("do_train", bool, "Train on --train_file."),
-    ("do_predict", bool, "Answer the questions of --predict_file."),
-    ("train_batch_size", int, "Windows in a training batch."),
-    ("predict_batch_size", int, "Windows in a prediction batch."),
-    ("learning_rate", float, "Peak learning rate of Adam."),
-    ("num_train_epochs", float, "Passes over the training questions."),
+    ("do_lower_case", "Lower-case the text: true for uncased models, false for cased ones."),
+    ("max_seq_length", "Longest input sequence, in WordPieces; longer passages are cut into windows."),
+    ("doc_stride", "WordPieces from the start of one window of a passage to the start of the next."),
+    ("max_query_length", "Longest question, in WordPieces; the rest is cut off."),
+    ("do_train", "Train on --train_file."),
+    ("do_predict", "Answer the questions of --predict_file."),
+    ("train_batch_size", "Windows in a training batch."),
+    ("predict_batch_size", "Windows in a prediction batch."),
+    ("learning_rate", "Peak learning rate of Adam."),
+    ("num_train_epochs", "Passes over the training questions."),
     (
         "warmup_proportion",
-        float,
         "Share of the steps with a linearly rising learning rate; 0.1 is 10 percent.",
     ),
-    ("save_checkpoints_steps", int, "Steps from one checkpoint to the next."),
-    ("iterations_per_loop", int, "Without effect (it sized the loop on a TPU)."),
-    ("n_best_size", int, "Answers kept for each question in nbest_predictions.json."),
-    ("max_answer_length", int, "Longest answer, in WordPieces."),
-    ("use_tpu", bool, "Without effect."),
-    ("tpu_name", str, "Without effect."),
-    ("tpu_zone", str, "Without effect."),
-    ("gcp_project", str, "Without effect."),
-    ("master", str, "Without effect."),
-    ("num_tpu_cores", int, "Without effect."),
-    ("verbose_logging", bool, "Log why an answer could not be traced back to the passage, and more."),
-    ("version_2_with_negative", bool, "Expect questions without an answer, as in SQuAD 2.0."),
+    ("save_checkpoints_steps", "Steps from one checkpoint to the next."),
+    ("iterations_per_loop", "Without effect (it sized the loop on a TPU)."),
+    ("n_best_size", "Answers kept for each question in nbest_predictions.json."),
+    ("max_answer_length", "Longest answer, in WordPieces."),
+    ("use_tpu", "Without effect."),
+    ("tpu_name", "Without effect."),
+    ("tpu_zone", "Without effect."),
+    ("gcp_project", "Without effect."),
+    ("master", "Without effect."),
+    ("num_tpu_cores", "Without effect."),
+    ("verbose_logging", "Log why an answer could not be traced back to the passage, and more."),
+    ("version_2_with_negative", "Expect questions without an answer, as in SQuAD 2.0."),
     (
         "null_score_diff_threshold",
-        float,
         "Answer nothing when the null score minus the best answer's exceeds this (SQuAD 2.0).",
     ),
 )
 
 NEW_FLAGS = (
-    ("seed", int, "Seed of initial weights, shuffling and dropout."),
-    ("do_eval", bool, "Score the predictions with the official SQuAD metrics (with --do_predict)."),
-    ("allow_random_weights", bool, "Predict although there is no checkpoint, with random weights."),
+    ("seed", "Seed of initial weights, shuffling and dropout."),
+    ("do_eval", "Score the predictions with the official SQuAD metrics (with --do_predict)."),
+    ("allow_random_weights", "Predict although there is no checkpoint, with random weights."),
     (
         "allow_changed_run",
-        bool,
         "Go on with what was trained with another vocabulary, number of attention heads or activation.",
     ),
-    ("do_export", bool, "Export a SavedModel for TF Serving, of the latest checkpoint."),
-    ("export_dir", str, "Directory of exported versions; default: export in --output_dir."),
-    ("export_dtype", str, "Type of the exported weights: float32, or bfloat16 for half the size."),
-    ("keep_checkpoint_max", int, "Checkpoints to keep in --output_dir; older ones are deleted."),
+    ("do_export", "Export a SavedModel for TF Serving, of the latest checkpoint."),
+    ("export_dir", "Directory of exported versions; default: export in --output_dir."),
+    ("export_dtype", "Type of the exported weights: float32, or bfloat16 for half the size."),
+    ("keep_checkpoint_max", "Checkpoints to keep in --output_dir; older ones are deleted."),
     (
         "fast",
-        bool,
         "Use what is fastest on this device: sets those of the next three flags that are not given. The log says what "
         "was chosen; numbers change a little.",
     ),
-    ("dtype", str, "Type of matrix products and attention: float32, bfloat16 or float16; default: float32."),
+    ("dtype", "Type of matrix products and attention: float32, bfloat16 or float16; default: float32."),
     (
         "pad_to",
-        str,
         "max: windows are padded to --max_seq_length; batch: to the longest of their batch, and padding counts for "
         "nothing; default: max.",
     ),
-    ("jit_compile", bool, "Compile whole steps with XLA, for GPUs; default: false."),
+    ("jit_compile", "Compile whole steps with XLA, for GPUs; default: false."),
 )
 
-# Defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.
+# Types and defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.
 LEGACY_FLAGS_WITHOUT_EFFECT = {
-    "iterations_per_loop": 1000,
-    "use_tpu": False,
-    "tpu_name": None,
-    "tpu_zone": None,
-    "gcp_project": None,
-    "master": None,
-    "num_tpu_cores": 8,
+    "iterations_per_loop": ("int", 1000),
+    "use_tpu": ("bool", False),
+    "tpu_name": ("str", None),
+    "tpu_zone": ("str", None),
+    "gcp_project": ("str", None),
+    "master": ("str", None),
+    "num_tpu_cores": ("int", 8),
+}
+
+_KINDS_AND_DEFAULTS = LEGACY_FLAGS_WITHOUT_EFFECT | {
+    field.name: (kind_of(field), None if field.default is dataclasses.MISSING else field.default)
+    for field in dataclasses.fields(SquadConfig)
 }
 
 HELP_FLAGS = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
@@ -120,10 +117,10 @@ HELP_FLAGS = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
 REQUIRED = ("vocab_file", "bert_config_file", "output_dir")
 
 _DEFINERS = {
-    str: flags.DEFINE_string,
-    bool: flags.DEFINE_boolean,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
+    "str": flags.DEFINE_string,
+    "bool": flags.DEFINE_boolean,
+    "int": flags.DEFINE_integer,
+    "float": flags.DEFINE_float,
 }
 
 
@@ -150,11 +147,9 @@ def define_flags(flag_values: flags.FlagValues) -> flags.FlagValues:
     Returns:
       `flag_values`.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(SquadConfig)}
-    defaults.update(LEGACY_FLAGS_WITHOUT_EFFECT)
     for group, table in ((LEGACY_GROUP, LEGACY_FLAGS), (NEW_GROUP, NEW_FLAGS)):
-        for name, kind, text in table:
-            default = None if defaults[name] is dataclasses.MISSING else defaults[name]
+        for name, text in table:
+            kind, default = _KINDS_AND_DEFAULTS[name]
             _DEFINERS[kind](name, default, text, flag_values=flag_values, module_name=group)
     return flag_values
 
@@ -318,10 +313,10 @@ def help_text(flag_values: flags.FlagValues, program: str) -> str:
     ]
     for group, table in ((LEGACY_GROUP, LEGACY_FLAGS), (NEW_GROUP, NEW_FLAGS)):
         lines += ["", f"{group}:"]
-        for name, kind, text in table:
-            default = flag_values[name].default
-            shown = f"--[no]{name}" if kind is bool else f"--{name}"
+        for name, text in table:
+            kind, default = _KINDS_AND_DEFAULTS[name][0], flag_values[name].default
+            shown = f"--[no]{name}" if kind == "bool" else f"--{name}"
             lines.append(f"  {shown}: {text}")
-            lines.append(f"      ({kind.__name__}, default: {'none' if default is None else default})")
+            lines.append(f"      ({kind}, default: {'none' if default is None else default})")
     lines += ["", "absl's own flags, such as --flagfile and --verbosity, work too."]
     return "\n".join(lines)

@@ -68,7 +68,7 @@ LENGTHS_ROUNDED_TO = 16  # few shapes are quicker than the last bit of padding l
 
 
 def predict_batches_by_length(
-    path: str, *, max_seq_length: int, batch_size: int, cut_padding: bool = False
+    path: str, *, max_seq_length: int, batch_size: int, pad_to: str = "max"
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Read the records of `eval.tf_record` once and put windows of similar length together.
 
@@ -76,7 +76,7 @@ def predict_batches_by_length(
       path: `eval.tf_record`.
       max_seq_length: S, in WordPieces, of the records.
       batch_size: B, in features.
-      cut_padding: let batches be no longer than their longest window, rounded up.
+      pad_to: "max": all windows stay padded to S; "batch": to the longest of their batch, rounded up.
 
     Returns:
       Batches like those of `predict_batches`. Some `WINDOWS_SORTED_TOGETHER` windows are sorted at a time; between
@@ -90,7 +90,7 @@ def predict_batches_by_length(
         for begin in range(0, len(order), batch_size):
             members = order[begin : begin + batch_size]
             size = max_seq_length
-            if cut_padding:
+            if pad_to == "batch":
                 size = -(-lengths[members[-1]] // LENGTHS_ROUNDED_TO) * LENGTHS_ROUNDED_TO
             yield {
                 name: tf.constant(values[members, :size] if values.ndim > 1 else values[members])

@@ -1,4 +1,4 @@
-"""Cut a long document into overlapping spans, and say in which span each of its tokens has most context."""
+"""Cut a long passage into overlapping spans, and say in which span each of its tokens has most context."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class DocSpan(NamedTuple):
-    """A run of document WordPieces that fits one input sequence.
+    """A run of passage WordPieces that fits one input sequence.
 
     Attributes:
-      start: position of the first WordPiece in the document.
+      start: position of the first WordPiece in the passage.
       length: number of WordPieces, at least 1.
     """
 
@@ -19,16 +19,16 @@ class DocSpan(NamedTuple):
 
 
 def cut_doc_spans(num_tokens: int, max_tokens_for_doc: int, doc_stride: int) -> list[DocSpan]:
-    """Cut a document into spans that overlap.
+    """Cut a passage into spans that overlap.
 
     Args:
-      num_tokens: length of the document in WordPieces.
+      num_tokens: length of the passage in WordPieces.
       max_tokens_for_doc: greatest length of a span in WordPieces, inclusive; at least 1.
       doc_stride: WordPieces between the starts of two spans; at least 1. A stride longer than a span counts
         as the span's length, so that nothing is left out.
 
     Returns:
-      The spans in order; none for an empty document.
+      The spans in order; none for an empty passage.
 
     Source: `convert_examples_to_features` of the legacy run_squad.py.
 
@@ -47,16 +47,16 @@ def cut_doc_spans(num_tokens: int, max_tokens_for_doc: int, doc_stride: int) -> 
 
 
 def max_context_span_indexes(spans: Sequence[DocSpan]) -> np.ndarray:
-    """Find the span in which each document WordPiece has most context.
+    """Find the span in which each passage WordPiece has most context.
 
     The context of a WordPiece in a span is the lesser of the numbers of WordPieces to its left and to its
     right there, plus 0.01 times the length of the span; among equals the first span wins.
 
     Args:
-      spans: the spans of one document, as `cut_doc_spans` gives them.
+      spans: the spans of one passage, as `cut_doc_spans` gives them.
 
     Returns:
-      int32 [number of document WordPieces]: for each, the index of its span in `spans`.
+      int32 [number of passage WordPieces]: for each, the index of its span in `spans`.
 
     Source: `_check_is_max_context` of the legacy run_squad.py.
     Differs: one pass over the spans for all WordPieces together, not over all spans for each; the time is

@@ -34,16 +34,16 @@ _SHUFFLE_SEED = 12345
 
 @dataclasses.dataclass
 class SquadExample:
-    """One question about one paragraph.
+    """One question about one passage.
 
     Attributes:
       qas_id: the question's id, as in the file (a string mostly; a number, true, false or null works too).
       question_text: the question.
-      doc_tokens: the words of the paragraph; one list, shared by all questions of the paragraph.
+      doc_tokens: the words of the passage; one list, shared by all questions of the passage.
       orig_answer_text: the answer as in the file, "" when impossible; None unless read for training.
       start_position: first word of the answer in `doc_tokens`, -1 when impossible; None unless for training.
       end_position: last word of the answer, inclusive, -1 when impossible; None unless for training.
-      is_impossible: the paragraph does not hold the answer; always False unless read for training.
+      is_impossible: the passage does not hold the answer; always False unless read for training.
 
     Source: `SquadExample` of the legacy run_squad.py.
     """
@@ -64,7 +64,7 @@ def read_squad_examples(
 
     Args:
       input_file: path of a SQuAD JSON file, version 1.1 or 2.0.
-      is_training: read answers too; a question whose answer is not in its paragraph is left out with a warning.
+      is_training: read answers too; a question whose answer is not in its passage is left out with a warning.
       version_2_with_negative: when training, read `is_impossible`.
 
     Returns:
@@ -139,8 +139,8 @@ def shuffle_examples(examples: list[SquadExample]) -> None:
     random.Random(_SHUFFLE_SEED).shuffle(examples)
 
 
-class _Paragraph:
-    """A paragraph's words, and the word of each character."""
+class _Passage:
+    """A passage's words, and the word of each character."""
 
     def __init__(self, context: str):
         self.context = context
@@ -192,7 +192,7 @@ class _Reader:
         self._warn_of_odd_answers()
 
     def _paragraph(self, paragraph: Any, where: str, qas_ids: collections.Counter) -> Iterator[SquadExample]:
-        text = _Paragraph(self._field(paragraph, "context", (str,), where))
+        text = _Passage(self._field(paragraph, "context", (str,), where))
         # Words recur: one string for all occurrences keeps the examples small.
         text.doc_tokens = [self._words.setdefault(word, word) for word in text.doc_tokens]
         for number, qa in enumerate(self._field(paragraph, "qas", (list,), where)):
@@ -208,7 +208,7 @@ class _Reader:
                 yield example
 
     def _question(
-        self, qa: Any, text: _Paragraph, place: str, qas_ids: collections.Counter
+        self, qa: Any, text: _Passage, place: str, qas_ids: collections.Counter
     ) -> SquadExample | None:
         """Return the example of a question, None when it is left out."""
         qas_id = self._field(qa, "id", _ID_KINDS, place)
@@ -219,7 +219,7 @@ class _Reader:
             return None
         return example
 
-    def _add_answer(self, example: SquadExample, qa: dict, text: _Paragraph, question: str) -> bool:
+    def _add_answer(self, example: SquadExample, qa: dict, text: _Passage, question: str) -> bool:
         """Fill in the answer; return False when the question is to be left out."""
         if self.reads_is_impossible:
             example.is_impossible = self._is_impossible(qa, question)

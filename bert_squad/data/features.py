@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator
 from absl import logging
 
 from bert_squad.data.examples import SquadExample
-from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import LossNotes, Window, make_windows
+from bert_squad.data.passages import Tokenizer
+from bert_squad.data.windows import LossNotes, Window, WindowLengths, make_windows
 
 _NUM_LOGGED_EXAMPLES = 20
 
 
 @dataclasses.dataclass
 class InputFeatures:
-    """One input sequence: `[CLS] question [SEP] document span [SEP]`, padded.
+    """One input sequence: `[CLS] question [SEP] doc span [SEP]`, padded.
 
     Attributes:
       unique_id: number of the feature, counted from 1000000000.
       example_index: number of the example, from 0.
       doc_span_index: number of the span within its example, from 0.
       tokens: the WordPieces, without padding.
-      token_to_orig_map: sequence position → word of `doc_tokens`, for the positions of the document span.
+      token_to_orig_map: sequence position → word of `doc_tokens`, for the positions of the doc span.
       token_is_max_context: sequence position → whether no other span gives the token more context.
       input_ids: the ids of `tokens`, padded with 0 to `max_seq_length`, as are the next two.
       input_mask: 1 for tokens, 0 for padding.
@@ -83,26 +83,25 @@ def convert_examples_to_features(
       examples: examples in the order in which features are wanted; for training, shuffled before.
       tokenizer: a `FullTokenizer`.
       max_seq_length: length of a sequence in WordPieces, `[CLS]` and both `[SEP]` included.
-      doc_stride: WordPieces between the starts of two document spans; at least 1.
+      doc_stride: WordPieces between the starts of two doc spans; at least 1.
       max_query_length: greatest number of WordPieces of a question, inclusive; what is longer is cut.
       is_training: give answer positions; the examples must have been read for training.
 
     Returns:
-      The features of the first example, one a document span, then those of the second, and so on; an example
-      whose document has no WordPieces has none.
+      The features of the first example, one a doc span, then those of the second, and so on; an example
+      whose passage has no WordPieces has none.
 
     Raises:
-      ConfigError: when a length makes no sense, or a question leaves no room for its document.
+      ConfigError: when a length makes no sense, or a question leaves no room for its passage.
       DataError: when training and an example was not read for training.
 
     Source: `convert_examples_to_features` of the legacy run_squad.py.
-    Differs: an iterator, not a callback for each feature; documents are tokenized once for all questions; the
+    Differs: an iterator, not a callback for each feature; passages are tokenized once for all questions; the
       legacy script logs the first examples always, which buries all that a user wants to read.
     """
+    lengths = WindowLengths(max_seq_length, doc_stride, max_query_length)
     notes = LossNotes(is_training, max_query_length)
-    windows = make_windows(
-        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
-    )
+    windows = make_windows(examples, tokenizer, lengths, is_training, notes)
     return _then_logged(map(InputFeatures.from_window, logged(windows)), notes)
 
 

@@ -20,8 +20,8 @@ from absl import logging
 from bert_squad import files, whole_files
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures, logged
-from bert_squad.data.paragraphs import Tokenizer
-from bert_squad.data.windows import LossNotes, Window, make_windows
+from bert_squad.data.passages import Tokenizer
+from bert_squad.data.windows import LossNotes, Window, WindowLengths, make_windows
 from bert_squad.errors import DataError, OutputError
 
 _OPEN_FILES = "/proc/self/fd"  # Linux: a name for each open file, also one that was deleted since
@@ -53,9 +53,7 @@ def write_features(
     path: str,
     examples: Iterable[SquadExample],
     tokenizer: Tokenizer,
-    max_seq_length: int,
-    doc_stride: int,
-    max_query_length: int,
+    lengths: WindowLengths,
     is_training: bool,
 ) -> int:
     """Convert examples and write their features to a TFRecord file, without holding them in memory.
@@ -65,7 +63,10 @@ def write_features(
 
     Args:
       path: the file, local or remote; it appears, or replaces an old one, only when complete.
-      examples, ...: as `convert_examples_to_features`, which would give these same features.
+      examples: in the order in which features are wanted; for training, shuffled before.
+      tokenizer: makes the WordPieces.
+      lengths: of the windows.
+      is_training: write answer positions too; the examples must have been read for training.
 
     Returns:
       The number of features written.
@@ -74,10 +75,8 @@ def write_features(
       ConfigError, DataError: as `convert_examples_to_features`.
       OutputError: when the file cannot be written.
     """
-    notes = LossNotes(is_training, max_query_length)
-    windows = make_windows(
-        examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes
-    )
+    notes = LossNotes(is_training, lengths.max_query_length)
+    windows = make_windows(examples, tokenizer, lengths, is_training, notes)
     with open_writer(path, is_training) as writer:
         for window in logged(windows):
             writer.process_feature(window)

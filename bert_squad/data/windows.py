@@ -1,6 +1,6 @@
-"""Lay each example out as windows: `[CLS] question [SEP] document span [SEP]`, of fixed length.
+"""Lay each example out as windows: `[CLS] question [SEP] doc span [SEP]`, of fixed length.
 
-Each distinct word is tokenized once (the tokenizer sees to that), each paragraph once for all of its questions.
+Each distinct word is tokenized once (the tokenizer sees to that), each passage once for all of its questions.
 A `Window` is a view of one span of a tokenized example that makes its lists by slicing when asked for them, so
 that writing records makes only what a record holds.
 """
@@ -15,12 +15,36 @@ from absl import logging
 
 from bert_squad.data.doc_spans import DocSpan, cut_doc_spans, max_context_span_indexes
 from bert_squad.data.examples import SquadExample
-from bert_squad.data.paragraphs import ParagraphMemory, TokenizedParagraph, Tokenizer
+from bert_squad.data.passages import PassageMemory, TokenizedPassage, Tokenizer
 from bert_squad.data.question_ids import NamedIds, quoted_id
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR
 
 FIRST_UNIQUE_ID = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowLengths:
+    """The lengths that rule how passages are cut, in WordPieces, with the names of the legacy flags.
+
+    Args:
+      max_seq_length: length of a window, `[CLS]` and both `[SEP]` included.
+      doc_stride: from the start of one doc span to the start of the next; at least 1.
+      max_query_length: the most of a question that is kept; what is longer is cut.
+
+    Raises:
+      ConfigError: when a length makes no sense; it names the flag.
+    """
+
+    max_seq_length: int
+    doc_stride: int
+    max_query_length: int
+
+    def __post_init__(self):
+        if self.doc_stride < 1:
+            raise ConfigError(f"--doc_stride is {self.doc_stride}; it must be at least 1.")
+        if self.max_query_length < 0:
+            raise ConfigError(f"--max_query_length is {self.max_query_length}; it must be at least 0.")
 
 
 class LossNotes:
@@ -68,10 +92,10 @@ class TokenizedExample:
       prefix_tokens: `[CLS] question [SEP]`, the question cut to `max_query_length`.
       prefix_ids: their ids.
       separator_id: the id of the `[SEP]` behind the span.
-      paragraph: the document.
+      passage: the tokenized passage.
       doc_spans: its spans, one a window.
       max_seq_length: length of the padded lists.
-      tok_answer: first and last document WordPiece of the answer, inclusive; None where there is none.
+      tok_answer: first and last passage WordPiece of the answer, inclusive; None where there is none.
     """
 
     example_index: int
@@ -80,14 +104,14 @@ class TokenizedExample:
     prefix_tokens: list[str]
     prefix_ids: list[int]
     separator_id: int
-    paragraph: TokenizedParagraph
+    passage: TokenizedPassage
     doc_spans: list[DocSpan]
     max_seq_length: int
     tok_answer: tuple[int, int] | None
 
     @functools.cached_property
     def best_span_indexes(self) -> np.ndarray:
-        """For each document WordPiece, the index of the span in which it has most context."""
+        """For each passage WordPiece, the index of the span in which it has most context."""
         return max_context_span_indexes(self.doc_spans)
 
 
@@ -119,13 +143,13 @@ class Window:
     def tokens(self) -> list[str]:
         """The WordPieces, without padding."""
         example = self._example
-        return [*example.prefix_tokens, *example.paragraph.tokens[self._start : self._end], SEPARATOR]
+        return [*example.prefix_tokens, *example.passage.tokens[self._start : self._end], SEPARATOR]
 
     @property
     def input_ids(self) -> list[int]:
         """The ids of `tokens`, padded with 0."""
         example = self._example
-        span_ids = example.paragraph.ids[self._start : self._end]
+        span_ids = example.passage.ids[self._start : self._end]
         return example.prefix_ids + span_ids + [example.separator_id] + [0] * self._num_padding
 
     @property
@@ -135,7 +159,7 @@ class Window:
 
     @property
     def segment_ids(self) -> list[int]:
-        """0 for the question, 1 for the document span, 0 for padding."""
+        """0 for the question, 1 for the doc span, 0 for padding."""
         num_second = self._end - self._start + 1
         return [0] * self._num_prefix + [1] * num_second + [0] * self._num_padding
 
@@ -145,8 +169,8 @@ class Window:
 
     @property
     def token_to_orig_map(self) -> dict[int, int]:
-        """Sequence position → word of the document, for the document span."""
-        words = self._example.paragraph.tok_to_orig_index[self._start : self._end]
+        """Sequence position → word of the passage, for the doc span."""
+        words = self._example.passage.tok_to_orig_index[self._start : self._end]
         return dict(zip(self._seq_positions, words, strict=True))
 
     @property
@@ -178,62 +202,49 @@ class Window:
 def make_windows(
     examples: Iterable[SquadExample],
     tokenizer: Tokenizer,
-    max_seq_length: int,
-    doc_stride: int,
-    max_query_length: int,
+    lengths: WindowLengths,
     is_training: bool,
     notes: LossNotes | None = None,
 ) -> Iterator[Window]:
     """Lay examples out as windows, one after the other as they are asked for.
 
-    Args: as `convert_examples_to_features`; `notes` gets the questions that are cut, or lack a passage.
+    Args:
+      examples: in the order in which windows are wanted.
+      tokenizer: a `FullTokenizer`.
+      lengths: of the windows.
+      is_training: give answer positions; the examples must have been read for training.
+      notes: gets the questions that are cut, or lack a passage.
 
     Returns:
-      The windows of the first example, then those of the second, and so on; an example whose document has no
+      The windows of the first example, then those of the second, and so on; an example whose passage has no
       WordPieces has none.
 
     Raises:
-      ConfigError: at once, when `doc_stride` is under 1 or `max_query_length` under 0; on the way, when a question
-        leaves no room for its document.
+      ConfigError: on the way, when a question leaves no room for its passage.
       DataError: on the way, when training and an example was not read for training.
 
     Source: `convert_examples_to_features` of the legacy run_squad.py.
     """
-    if doc_stride < 1:
-        raise ConfigError(f"--doc_stride is {doc_stride}; it must be at least 1.")
-    if max_query_length < 0:
-        raise ConfigError(f"--max_query_length is {max_query_length}; it must be at least 0.")
-    notes = notes or LossNotes(is_training, max_query_length)
-    return _windows(examples, tokenizer, max_seq_length, doc_stride, max_query_length, is_training, notes)
-
-
-def _windows(
-    examples: Iterable[SquadExample],
-    tokenizer: Tokenizer,
-    max_seq_length: int,
-    doc_stride: int,
-    max_query_length: int,
-    is_training: bool,
-    notes: LossNotes,
-) -> Iterator[Window]:
-    paragraphs = ParagraphMemory(tokenizer)
+    if notes is None:
+        notes = LossNotes(is_training, lengths.max_query_length)
+    passages = PassageMemory(tokenizer)
     unique_ids = itertools.count(FIRST_UNIQUE_ID)
     (separator_id,) = tokenizer.convert_tokens_to_ids([SEPARATOR])
     for example_index, example in enumerate(examples):
         query_tokens = tokenizer.tokenize(example.question_text)
-        if len(query_tokens) > max_query_length:
+        if len(query_tokens) > lengths.max_query_length:
             notes.cut.add(example.qas_id)
-            query_tokens = query_tokens[:max_query_length]
+            query_tokens = query_tokens[: lengths.max_query_length]
         prefix_tokens = [CLASSIFICATION, *query_tokens, SEPARATOR]
-        max_tokens_for_doc = max_seq_length - len(prefix_tokens) - 1
+        max_tokens_for_doc = lengths.max_seq_length - len(prefix_tokens) - 1
         if max_tokens_for_doc < 1:
             raise ConfigError(
-                f"--max_seq_length {max_seq_length} leaves no room for the document beside the "
+                f"--max_seq_length {lengths.max_seq_length} leaves no room for the passage beside the "
                 f"{len(query_tokens)} WordPieces of question {quoted_id(example.qas_id)}; raise it or lower "
                 "--max_query_length."
             )
-        paragraph = paragraphs.tokenized(example.doc_tokens)
-        if not paragraph.tokens:
+        passage = passages.tokenized(example.doc_tokens)
+        if not passage.tokens:
             notes.without_text.add(example.qas_id)
             continue
         tok_answer = None
@@ -247,7 +258,7 @@ def _windows(
                     f"Question {quoted_id(example.qas_id)} has no answer position; read the examples with "
                     "is_training=True."
                 )
-            tok_answer = paragraph.tok_answer(example, tokenizer.tokenize(example.orig_answer_text))
+            tok_answer = passage.tok_answer(example, tokenizer.tokenize(example.orig_answer_text))
         tokenized = TokenizedExample(
             example_index=example_index,
             is_training=is_training,
@@ -255,9 +266,9 @@ def _windows(
             prefix_tokens=prefix_tokens,
             prefix_ids=tokenizer.convert_tokens_to_ids(prefix_tokens),
             separator_id=separator_id,
-            paragraph=paragraph,
-            doc_spans=cut_doc_spans(len(paragraph.tokens), max_tokens_for_doc, doc_stride),
-            max_seq_length=max_seq_length,
+            passage=passage,
+            doc_spans=cut_doc_spans(len(passage.tokens), max_tokens_for_doc, lengths.doc_stride),
+            max_seq_length=lengths.max_seq_length,
             tok_answer=tok_answer,
         )
         for doc_span_index in range(len(tokenized.doc_spans)):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.serving import ragged
 from bert_squad.serving.character_classes import SPACE
 from bert_squad.serving.graph_tokenizer import TokenizedTexts
 from bert_squad.serving.text_keys import TextKeys
@@ -43,18 +43,18 @@ class GraphAlignment:
     def __init__(self, texts: TokenizedTexts):
         self._texts = texts
         is_doc = ~texts.separates_words
-        self._char_of_doc = flat_rows.positions_of(is_doc)
+        self._char_of_doc = ragged.positions_where(is_doc)
         num_doc = tf.size(self._char_of_doc)
         # Texts end with a space, so that words of two texts are never neighbours.
         starts_word = self._char_of_doc != tf.concat([[-1], self._char_of_doc[:-1] + 1], 0)
         self._word_of_doc = tf.cumsum(tf.cast(starts_word, tf.int32)) - 1
-        self._word_starts = tf.concat([flat_rows.positions_of(starts_word), [num_doc]], 0)
+        self._word_starts = tf.concat([ragged.positions_where(starts_word), [num_doc]], 0)
         num_words = tf.size(self._word_starts) - 1
         # No character that separates words becomes part of a token.
         doc_of_char = tf.cumsum(tf.cast(is_doc, tf.int32)) - 1
         self._word_of_token = tf.gather(self._word_of_doc, tf.gather(doc_of_char, texts.token_chars))
-        self._word_token_starts = flat_rows.splits_of(flat_rows.counts(self._word_of_token, num_words))
-        self._num_unknown = flat_rows.splits_of(tf.cast(texts.piece_is_unknown, tf.int32))
+        self._word_token_starts = ragged.row_splits(ragged.bincount(self._word_of_token, num_words))
+        self._num_unknown = ragged.row_splits(tf.cast(texts.piece_is_unknown, tf.int32))
         # The words with a space between two: a doc character stands further right by one for each word before.
         self._joined_codes = tf.tensor_scatter_nd_update(
             tf.fill([num_doc + num_words], SPACE),
@@ -103,17 +103,17 @@ class GraphAlignment:
 
         def search(begin: tf.Tensor, per_run: tf.Tensor, runs: tf.Tensor, found: tf.Tensor):
             lengths = tf.clip_by_value(tf.gather(num_places, runs) - begin, 0, per_run)
-            owners, starts = flat_rows.ranges(tf.gather(search_starts, runs) + begin, lengths)
+            owners, starts = ragged.ranges(tf.gather(search_starts, runs) + begin, lengths)
             matched, starts = self._matches(tf.gather(runs, owners), starts, token_starts, token_ends)
             found = tf.minimum(found, tf.math.unsorted_segment_min(starts, matched, tf.size(found)))
             begin += per_run
-            runs = flat_rows.positions_of((found == token_starts) & (num_places > begin))
+            runs = ragged.positions_where((found == token_starts) & (num_places > begin))
             return begin, at_most(_GROWTH * per_run, runs), runs, found
 
         def at_most(per_run: tf.Tensor | int, runs: tf.Tensor) -> tf.Tensor:
             return tf.clip_by_value(per_run, 1, 1 + _MAX_PLACES // (1 + tf.size(runs)))
 
-        runs = flat_rows.positions_of(num_places > 0)
+        runs = ragged.positions_where(num_places > 0)
         *_, found = tf.while_loop(
             lambda begin, per_run, runs, found: tf.size(runs) > 0,
             search,
@@ -137,7 +137,7 @@ class GraphAlignment:
             here = tf.gather(spaced_codes, tf.where(is_over, 0, starts + offset))
             there = tf.gather(spaced_codes, tf.where(is_over, 0, run_starts + offset))
             divisor = tf.where(offset > 0, 1, 2)
-            kept = flat_rows.positions_of(is_over | (here // divisor == there // divisor))
+            kept = ragged.positions_where(is_over | (here // divisor == there // divisor))
             return offset + 1, tf.gather(runs, kept), tf.gather(starts, kept)
 
         longest = tf.reduce_max(tf.concat([[0], token_ends - token_starts], 0))
@@ -154,9 +154,9 @@ class GraphAlignment:
         """Return parts of passages as texts, string [Q]: their words, with one space between two."""
         starts, ends = self._joined(parts)
         lengths = ends - starts
-        _, positions = flat_rows.ranges(starts, lengths)
+        _, positions = ragged.ranges(starts, lengths)
         codes = tf.RaggedTensor.from_row_splits(
-            tf.gather(self._joined_codes, positions), flat_rows.splits_of(lengths), validate=False
+            tf.gather(self._joined_codes, positions), ragged.row_splits(lengths), validate=False
         )
         return tf.strings.unicode_encode(codes, "UTF-8")
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.serving import ragged
 from bert_squad.serving.graph_windows import Windows, is_max_context
 
 
@@ -42,7 +42,7 @@ def possible_candidates(
     n_best_size: int,
     max_answer_length: int,
 ) -> Candidates:
-    """Pair the best starts of each window with its best ends, as far as a pair is a span of the document.
+    """Pair the best starts of each window with its best ends, as far as a pair is a span of the passage.
 
     Args:
       windows: W windows.
@@ -107,4 +107,4 @@ def ranked_candidates(
         ranking = tf.math.top_k(key(candidates), tf.size(candidates.window)).indices
         candidates = Candidates(*(tf.gather(field, ranking) for field in candidates))
     rows = tf.gather(row_of_window, candidates.window)
-    return candidates, flat_rows.splits_of(flat_rows.counts(rows, num_rows))
+    return candidates, ragged.row_splits(ragged.bincount(rows, num_rows))

@@ -6,9 +6,10 @@ one round is enough; where many candidates have the same text, there are more. O
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.serving import ragged
 from bert_squad.serving.graph_alignment import GraphAlignment, TextRange
 from bert_squad.serving.graph_candidates import Candidates
 from bert_squad.serving.graph_windows import Windows
@@ -89,7 +90,7 @@ class _Found(NamedTuple):
         return _Found(*(tf.gather(field, numbers) for field in self))
 
 
-_NOT_FOUND = _Found(tf.constant(0, tf.int64), 0, 0, 0.0, 0.0, False)
+_NOT_FOUND = _Found(np.int64(0), 0, 0, 0.0, 0.0, False)
 
 
 def distinct_answers(
@@ -117,7 +118,7 @@ def distinct_answers(
 
     def read_round(begin: tf.Tensor, size: tf.Tensor, found: _Found):
         lengths = tf.minimum(num_unread(begin, found), size)
-        rows, numbers = flat_rows.ranges(first + begin, lengths)
+        rows, numbers = ragged.ranges(first + begin, lengths)
         chosen = Candidates(*(tf.gather(field, numbers) for field in candidates))
         found = _with_new_texts(found, _find(alignment, windows, chosen), rows)
         return begin + size, tf.minimum(size, most // _GROWTH + 1) * _GROWTH, found
@@ -172,11 +173,11 @@ def _with_new_texts(found: _Found, fresh: _Found, rows: tf.Tensor) -> _Found:
     key = tf.cast(pool_rows, tf.int64) * tf.size(distinct_texts, tf.int64) + tf.cast(texts, tf.int64)
     distinct_keys, key_ids = tf.unique(tf.where(pool.exists, key, -1))
     firsts = tf.math.unsorted_segment_min(position, key_ids, tf.size(distinct_keys))
-    kept = flat_rows.positions_of(pool.exists & (position == tf.gather(firsts, key_ids)))
+    kept = ragged.positions_where(pool.exists & (position == tf.gather(firsts, key_ids)))
     kept_rows = tf.gather(pool_rows, kept)
     kept = tf.gather(kept, tf.math.top_k(-kept_rows, tf.size(kept)).indices)  # a stable sort
 
-    splits = flat_rows.splits_of(flat_rows.counts(kept_rows, num_rows))
+    splits = ragged.row_splits(ragged.bincount(kept_rows, num_rows))
     place = splits[:-1, tf.newaxis] + tf.range(size)
     exists = place < splits[1:, tf.newaxis]
     return pool.take(tf.gather(kept, tf.where(exists, place, 0)))._replace(exists=exists)
@@ -186,7 +187,7 @@ def _answers(alignment: GraphAlignment, found: _Found) -> Answers:
     """Read the texts that were found, and say where they are."""
     size = tf.shape(found.exists)[1]
     is_found = tf.reshape(found.exists, [-1])
-    positions = flat_rows.positions_of(is_found)
+    positions = ragged.positions_where(is_found)
     chosen = _Found(*(tf.reshape(field, [-1]) for field in found)).take(positions)
     parts = TextRange(chosen.doc_start, chosen.doc_end)
     chars = alignment.char_offsets(parts, positions // size)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.serving import ragged
 from bert_squad.serving.graph_nbest import Answers, no_answers
 
 _HIGHEST_NULL_SCORE = 1000000.0  # LEGACY: a [CLS] score must be below this to be seen at all
@@ -39,7 +39,7 @@ def null_answers(
     answers = no_answers(num_rows, 1)._replace(
         start_logit=start_logit, end_logit=end_logit, exists=tf.ones([num_rows, 1], tf.bool)
     )
-    has_windows = flat_rows.counts(row_of_window, num_rows) > 0
+    has_windows = ragged.bincount(row_of_window, num_rows) > 0
     return tf.where(has_windows, lowest, 0.0), answers
 
 

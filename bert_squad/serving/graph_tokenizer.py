@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.serving import ragged
 from bert_squad.serving.character_classes import (
     CAPITAL_SIGMA,
     CASED,
@@ -27,7 +27,7 @@ _MAX_ORDER = 256  # canonical combining classes are below
 
 
 class TokenizedTexts(NamedTuple):
-    """T texts and their WordPieces, laid end to end (see `flat_rows`); all but `byte_starts` are int32 or bool.
+    """T texts and their WordPieces, laid end to end (see `ragged`); all but `byte_starts` are int32 or bool.
 
     Three frames of positions: characters (code points) of the texts, N in all; characters of tokens, K in all;
     WordPieces, P in all. Each text has a space added at its end, so that it has a character and no token goes on
@@ -87,7 +87,7 @@ class GraphTokenizer:
         expansions = [c.expansion for c in characters.classes]
         self._expansions = tf.constant([code for expansion in expansions for code in expansion])
         self._expansion_lengths = tf.constant(list(map(len, expansions)))
-        self._expansion_starts = flat_rows.splits_of(self._expansion_lengths)[:-1]
+        self._expansion_starts = ragged.row_splits(self._expansion_lengths)[:-1]
         vocab = tokenizer.vocab
         # Not from the vocabulary file: there, white space is yet to be stripped, and a piece may occur twice.
         self.vocab_table = tf.lookup.StaticHashTable(
@@ -112,7 +112,7 @@ class GraphTokenizer:
         classes = self._classes_of(codes)
         token_codes, token_chars = self._expand(codes, classes)
 
-        positions = flat_rows.positions_of(token_codes != SPACE)
+        positions = ragged.positions_where(token_codes != SPACE)
         token_codes = tf.gather(token_codes, positions)
         token_chars = tf.gather(token_chars, positions)
         # The first has no neighbour before it, and begins a token at any rate: -1 is none but that of position 1.
@@ -153,7 +153,7 @@ class GraphTokenizer:
                 lambda: self._with_final_sigmas(codes, classes),
                 lambda: classes,
             )
-        chars, positions = flat_rows.ranges(
+        chars, positions = ragged.ranges(
             tf.gather(self._expansion_starts, classes), tf.gather(self._expansion_lengths, classes)
         )
         expanded = tf.gather(self._expansions, positions)
@@ -173,10 +173,10 @@ class GraphTokenizer:
         neither letters nor interrupt a word, such as an apostrophe.
         """
         context = self._property("sigma_context", classes)
-        seen = flat_rows.positions_of(context != SKIPPED)
+        seen = ragged.positions_where(context != SKIPPED)
         # A stop at each end, so that there always is a neighbour. Between two texts there is a space.
         seen_is_cased = tf.pad(tf.gather(context, seen) == CASED, [[1, 1]])
-        sigmas = flat_rows.positions_of(codes == CAPITAL_SIGMA)
+        sigmas = ragged.positions_where(codes == CAPITAL_SIGMA)
         rank = tf.searchsorted(seen, sigmas)  # each "Σ" is itself among those seen
         is_final = tf.gather(seen_is_cased, rank) & ~tf.gather(seen_is_cased, rank + 2)
         final_sigmas = tf.boolean_mask(sigmas, is_final)
@@ -198,24 +198,24 @@ class GraphTokenizer:
     def _wordpieces(self, codes: tf.Tensor, starts_token: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Cut tokens into WordPieces; returns their ids, starts, ends and whether they are unknown."""
         num_codes = tf.size(codes)
-        token_splits = tf.concat([flat_rows.positions_of(starts_token), [num_codes]], 0)
+        token_splits = tf.concat([ragged.positions_where(starts_token), [num_codes]], 0)
         tokens = tf.strings.unicode_encode(
             tf.RaggedTensor.from_row_splits(codes, token_splits, validate=False), "UTF-8"
         )
         # A space stands for a token that is too long: no token holds one, no piece of the vocabulary is one.
-        is_too_long = flat_rows.lengths_of(token_splits) > MAX_CHARACTERS_PER_WORD
+        is_too_long = ragged.row_lengths(token_splits) > MAX_CHARACTERS_PER_WORD
         words, word_of_token = tf.unique(tf.where(is_too_long, " ", tokens))
         pieces, byte_starts, byte_ends = self._wordpiece_tokenizer.tokenize_with_offsets(words)
         word_splits = tf.cast(pieces.row_splits, tf.int32)
 
-        token_of_piece, piece_of_word = flat_rows.ranges(
+        token_of_piece, piece_of_word = ragged.ranges(
             tf.gather(word_splits, word_of_token),
-            tf.gather(flat_rows.lengths_of(word_splits), word_of_token),
+            tf.gather(ragged.row_lengths(word_splits), word_of_token),
         )
         is_unknown = tf.gather(pieces.values == UNKNOWN, piece_of_word)
         ids = tf.gather(tf.cast(self.vocab_table.lookup(pieces.values), tf.int32), piece_of_word)
         # From bytes, which the operation counts, to characters.
-        byte_splits = flat_rows.splits_of(_utf8_lengths(codes))
+        byte_splits = ragged.row_splits(_utf8_lengths(codes))
         token_start = tf.gather(token_splits, token_of_piece)
         token_byte = tf.gather(byte_splits, token_start)
 

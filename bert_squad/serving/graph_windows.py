@@ -1,6 +1,6 @@
-"""The document spans of `bert_squad.data`, as TensorFlow operations: passages are laid out as windows.
+"""The doc spans of `bert_squad.data`, as TensorFlow operations: passages are laid out as windows.
 
-A window is `[CLS] question [SEP] document span [SEP]`, as an `InputFeatures` is. B questions with their passages
+A window is `[CLS] question [SEP] doc span [SEP]`, as an `InputFeatures` is. B questions with their passages
 have W windows in all, those of the first question first.
 """
 
@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.data.windows import WindowLengths
+from bert_squad.serving import ragged
 
 
 class Windows(NamedTuple):
@@ -71,11 +72,9 @@ class Windows(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class WindowLayout:
-    """How windows are made: the flags of the same names, and the ids of the two special WordPieces."""
+    """How windows are made: their lengths, and the ids of the two special WordPieces."""
 
-    max_seq_length: int
-    doc_stride: int
-    max_query_length: int
+    lengths: WindowLengths
     classification_id: int
     separator_id: int
 
@@ -91,13 +90,13 @@ class WindowLayout:
         Source: `cut_doc_spans`, whose loop this is in closed form.
         """
         num_rows = tf.size(piece_splits) // 2
-        lengths = flat_rows.lengths_of(piece_splits)
+        lengths = ragged.row_lengths(piece_splits)
         doc_length = lengths[:num_rows]
-        query_length = tf.minimum(lengths[num_rows:], self.max_query_length)
-        room = self.max_seq_length - query_length - 3
-        step = tf.minimum(room, self.doc_stride)
+        query_length = tf.minimum(lengths[num_rows:], self.lengths.max_query_length)
+        room = self.lengths.max_seq_length - query_length - 3
+        step = tf.minimum(room, self.lengths.doc_stride)
         num_further = -(-tf.maximum(doc_length - room, 0) // step)  # as `Windows.last_index`
-        row, index = flat_rows.ranges(tf.zeros_like(doc_length), tf.where(doc_length > 0, 1 + num_further, 0))
+        row, index = ragged.ranges(tf.zeros_like(doc_length), tf.where(doc_length > 0, 1 + num_further, 0))
         of_rows = (
             piece_splits[num_rows:-1],
             query_length,

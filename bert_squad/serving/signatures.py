@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from bert_squad.answers.nbest import NbestOptions
 from bert_squad.bert_config import BertConfig
 from bert_squad.config import SquadConfig
+from bert_squad.data.windows import WindowLengths
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.serving.graph_checks import checked, feature_checks
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
-from bert_squad.serving.text_model import AnswerOptions, ScoreFunction, TextModel
+from bert_squad.serving.text_model import ScoreFunction, TextModel
 from bert_squad.text.tokenization import CLASSIFICATION, SEPARATOR, FullTokenizer
 
 FEATURES = ("input_ids", "input_mask", "segment_ids")
@@ -60,15 +62,16 @@ class ServedModel(tf.Module):
         self._score = _traced_once(model)
         # The graph counts in int32. No step and no answer is longer than a window, whatever the flags say.
         layout = WindowLayout(
-            max_seq_length=config.max_seq_length,
-            doc_stride=min(config.doc_stride, config.max_seq_length),
-            max_query_length=config.max_query_length,
+            WindowLengths(
+                config.max_seq_length, min(config.doc_stride, config.max_seq_length), config.max_query_length
+            ),
             classification_id=tokenizer.vocab[CLASSIFICATION],
             separator_id=tokenizer.vocab[SEPARATOR],
         )
-        options = AnswerOptions(
+        options = NbestOptions(
             n_best_size=min(config.n_best_size, tf.int32.max),
             max_answer_length=min(config.max_answer_length, config.max_seq_length),
+            do_lower_case=config.do_lower_case,
             version_2_with_negative=config.version_2_with_negative,
             null_score_diff_threshold=config.null_score_diff_threshold,
         )

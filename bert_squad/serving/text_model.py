@@ -4,12 +4,12 @@ Passages and questions are tokenized and laid out as windows, the windows go thr
 and their best spans are read back from the passages. No Python is left when this is saved.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from bert_squad.serving import flat_rows
+from bert_squad.answers.nbest import NbestOptions
+from bert_squad.serving import ragged
 from bert_squad.serving.graph_alignment import GraphAlignment
 from bert_squad.serving.graph_candidates import Candidates, possible_candidates, ranked_candidates
 from bert_squad.serving.graph_nbest import NO_CANDIDATE_TEXT, Answers, distinct_answers
@@ -19,16 +19,6 @@ from bert_squad.serving.graph_windows import WindowLayout, Windows
 
 ScoreFunction = Callable[[Mapping[str, tf.Tensor]], tuple[tf.Tensor, tf.Tensor]]
 """From `input_ids`, `input_mask`, `segment_ids`, int32 [W, S], to start and end logits, float32 [W, S]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class AnswerOptions:
-    """Say how answers are chosen, with the names of the legacy flags (see `answers.nbest.NbestOptions`)."""
-
-    n_best_size: int
-    max_answer_length: int
-    version_2_with_negative: bool
-    null_score_diff_threshold: float
 
 
 class TextModel:
@@ -42,7 +32,7 @@ class TextModel:
       pads_windows: fill windows up to `max_seq_length`, and let the padding take part in the choice of the best
         starts and ends, as the legacy program does. Otherwise windows are as long as the longest of their step,
         which is quicker, and padding takes no part; answers can differ, above all low in the n-best list.
-      windows_per_step: how many windows the model sees at a time; with `layout.max_seq_length`, that bounds the
+      windows_per_step: how many windows the model sees at a time; with `layout.lengths.max_seq_length`, that bounds the
         memory it takes, however long the passages are.
     """
 
@@ -51,7 +41,7 @@ class TextModel:
         tokenizer: GraphTokenizer,
         layout: WindowLayout,
         score: ScoreFunction,
-        options: AnswerOptions,
+        options: NbestOptions,
         *,
         pads_windows: bool = True,
         windows_per_step: int = 16,
@@ -96,9 +86,9 @@ class TextModel:
         Only where that is more than a window has positions, so that the length depends on the passage in no usual case.
         """
         n_best_size = self._options.n_best_size
-        if n_best_size <= self._layout.max_seq_length:
+        if n_best_size <= self._layout.lengths.max_seq_length:
             return n_best_size
-        most = tf.reduce_max(tf.concat([[1], flat_rows.lengths_of(splits)], 0))
+        most = tf.reduce_max(tf.concat([[1], ragged.row_lengths(splits)], 0))
         return tf.minimum(n_best_size, most)
 
     def _with_null(self, answers: Answers, score_null: tf.Tensor, null: Answers) -> dict[str, tf.Tensor]:
@@ -153,7 +143,7 @@ class TextModel:
 
     def _logits(self, windows: Windows, piece_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if self._pads_windows:
-            return self._score(self._layout.features(windows, piece_ids, self._layout.max_seq_length))
+            return self._score(self._layout.features(windows, piece_ids, self._layout.lengths.max_seq_length))
         features = self._layout.features(windows, piece_ids, tf.reduce_max(windows.length))
         start_logits, end_logits = self._score(features)
         is_padding = features["input_mask"] == 0

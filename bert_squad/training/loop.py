@@ -1,7 +1,13 @@
-"""The training loop: one compiled step, repeated, with checkpoints on the way."""
+"""The training loop: one compiled step, repeated, with checkpoints and whatever else is to be done on the way.
 
+The loop knows nothing of what is done every so many steps, nor of who wants to hear of a step: both are arguments.
+"""
+
+import contextlib
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -9,7 +15,6 @@ from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingErr
 from bert_squad.interruption import noticed_signals
 from bert_squad.model.span_head import span_loss
 from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
-from bert_squad.training.progress import TrainingProgress
 
 LOSS_SCALES = (2.0**15, 2.0**10, 2.0**5, 1.0)
 """Factors of the loss in float16, so that small gradients do not vanish; the first that does not overflow is taken."""
@@ -92,16 +97,39 @@ def _divided(gradient: tf.Tensor | tf.IndexedSlices, divisor: tf.Tensor) -> tf.T
     return gradient / divisor
 
 
+class StepValues(NamedTuple):
+    """What one step computed. The tensors stay on their device; reading one waits for its step.
+
+    Attributes:
+      step: number of steps done, this one included.
+      loss: of this step's batch before its update, float32 scalar.
+      learning_rate: that this step used, float32 scalar.
+      global_norm: of the gradients before clipping, float32 scalar.
+      seconds: spent on steps since training began or went on; saves and other actions do not count.
+    """
+
+    step: int
+    loss: tf.Tensor
+    learning_rate: tf.Tensor
+    global_norm: tf.Tensor
+    seconds: float
+
+
+Action = Callable[[int], object]
+"""Does something after a step; is given the number of steps done."""
+
+
 def train(
     train_step: Callable,
     batches: Iterable[dict[str, tf.Tensor]],
     *,
     first_step: int,
     num_train_steps: int,
-    batch_size: int,
-    save_steps: int,
     save: Callable[[int], str],
-    resumed_from: str | None,
+    save_steps: int,
+    resumed_from: str | None = None,
+    every: Sequence[tuple[int, Action]] = (),
+    report: Callable[[StepValues], None] = lambda _: None,
 ) -> None:
     """Train from `first_step` to `num_train_steps`, saving at the start, on the way and at the end.
 
@@ -110,49 +138,79 @@ def train(
       batches: at least `num_train_steps - first_step` of them.
       first_step: number of steps done before, below `num_train_steps`.
       num_train_steps: number of steps in all.
-      batch_size: number of features in a batch, for the report.
-      save_steps: a checkpoint is saved whenever this many steps more are done.
       save: saves a checkpoint of the number of steps done and returns its prefix.
+      save_steps: a checkpoint is saved whenever this many steps more are done.
       resumed_from: the checkpoint that this run continues, or None: then one is saved before the first step.
+      every: pairs of a number and an action, which is done whenever that many steps more are done and after the last
+        step, in this order and before the save of that step; so a run that is killed meanwhile does it again.
+      report: is told of every step.
 
     Raises:
-      TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint.
+      TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint. That is
+        looked at before every save and action, and every second.
       RunInterruptedError: after SIGTERM, SIGINT or SIGHUP; the step in hand was finished and saved.
     """
-    with (
-        noticed_signals() as stop,
-        TrainingProgress(first_step, num_train_steps, batch_size) as progress,
-    ):
+    with noticed_signals() as stop:
         last_saved = resumed_from or save(first_step)
         if stop.signal_number:
             raise _interrupted(stop.signal_number, first_step, num_train_steps, last_saved)
         batches = iter(batches)
+        unread: list[StepValues] = []
+        seconds, last_read = 0.0, -math.inf
         for step in range(first_step + 1, num_train_steps + 1):
+            started = time.monotonic()
             batch = next(batches, None)
             if batch is None:
                 raise TrainingError(
                     f"The training data ends before step {step}; was its file changed meanwhile?"
                 )
-            try:
-                values = [float(value) for value in train_step(tf.constant(step - 1, tf.int32), batch)]
-            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                raise OutOfMemoryError(
-                    f"Out of memory in step {step} ({first_line(error)}): lower --train_batch_size ({batch_size}) or "
-                    f"--max_seq_length; the last saved checkpoint is {last_saved}."
-                ) from error
-            loss, rate, global_norm = values
-            if not (math.isfinite(loss) and math.isfinite(global_norm)):
-                raise TrainingError(
-                    f"The loss of step {step} is {loss} and its gradient norm {global_norm}, so training stops; "
-                    f"the last good checkpoint is {last_saved}. A smaller --learning_rate or a longer "
-                    "--warmup_proportion usually helps."
-                )
-            progress.update(step, loss, rate, global_norm)
+            is_last = step == num_train_steps
+            actions = [action for steps, action in every if is_last or step % steps == 0]
+            with _named_lack_of_memory(step, batch, last_saved):
+                loss, learning_rate, global_norm = train_step(tf.constant(step - 1, tf.int32), batch)
+                values = StepValues(step, loss, learning_rate, global_norm, seconds)
+                unread.append(values)
+                if actions or started - last_read >= _SECONDS_BETWEEN_READINGS:
+                    _check_finite(unread, last_saved)
+                    unread, last_read = [], started
+            seconds += time.monotonic() - started
+            report(values._replace(seconds=seconds))
+            for action in actions:
+                action(step)
             signal_number = stop.signal_number  # read once: it may come at any moment
-            if step % save_steps == 0 or step == num_train_steps or signal_number:
+            if is_last or step % save_steps == 0 or signal_number:
+                with _named_lack_of_memory(step, batch, last_saved):
+                    _check_finite(unread, last_saved)
+                unread = []
                 last_saved = save(step)
             if signal_number:
                 raise _interrupted(signal_number, step, num_train_steps, last_saved)
+
+
+_SECONDS_BETWEEN_READINGS = 1.0
+
+
+def _check_finite(steps: Sequence[StepValues], last_saved: str) -> None:
+    for values in steps:
+        loss, global_norm = float(values.loss), float(values.global_norm)
+        if not (math.isfinite(loss) and math.isfinite(global_norm)):
+            raise TrainingError(
+                f"The loss of step {values.step} is {loss} and its gradient norm {global_norm}, so training stops; "
+                f"the last good checkpoint is {last_saved}. A smaller --learning_rate or a longer "
+                "--warmup_proportion usually helps."
+            )
+
+
+@contextlib.contextmanager
+def _named_lack_of_memory(step: int, batch: dict[str, tf.Tensor], last_saved: str) -> Iterator[None]:
+    """Turn what TensorFlow raises when memory is used up into an error that names the flags."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise OutOfMemoryError(
+            f"Out of memory in step {step} ({first_line(error)}): lower --train_batch_size "
+            f"({batch['input_ids'].shape[0]}) or --max_seq_length; the last saved checkpoint is {last_saved}."
+        ) from error
 
 
 def _interrupted(signal_number: int, step: int, num_train_steps: int, last_saved: str) -> RunInterruptedError:

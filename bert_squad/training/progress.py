@@ -1,17 +1,23 @@
 """Show how training goes: a bar on a terminal, a line every few seconds elsewhere."""
 
 import contextlib
+import math
 import sys
 import time
 
 import tqdm
 from absl import logging
 
+from bert_squad.training.loop import StepValues
+
 SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_DISPLAYS = 0.1
 
 
 class TrainingProgress:
     """Report loss, learning rate, examples per second and the time left. Use it as a context manager.
+
+    The values of a step are read from their device only when they are shown.
 
     Args:
       first_step: number of steps done before.
@@ -23,13 +29,17 @@ class TrainingProgress:
         self._first_step = first_step
         self._num_train_steps = num_train_steps
         self._batch_size = batch_size
-        self._started = self._last_line = time.monotonic()
+        self._last_shown = -math.inf
         self._bar: tqdm.tqdm | None = None
 
     def __enter__(self) -> "TrainingProgress":
         if _is_terminal():
             self._bar = tqdm.tqdm(
-                initial=self._first_step, total=self._num_train_steps, unit="step", dynamic_ncols=True
+                initial=self._first_step,
+                total=self._num_train_steps,
+                unit="step",
+                dynamic_ncols=True,
+                smoothing=0,  # the mean of all steps, whose clock stands still in between
             )
         return self
 
@@ -38,39 +48,41 @@ class TrainingProgress:
             with contextlib.suppress(OSError, ValueError):
                 self._bar.close()
 
-    def update(self, step: int, loss: float, learning_rate: float, global_norm: float) -> None:
-        """Report one step.
-
-        Args:
-          step: number of steps done, this one included.
-          loss: of this step, before its update.
-          learning_rate: that this step used.
-          global_norm: of the gradients, before clipping.
-        """
+    def update(self, values: StepValues) -> None:
+        """Report one step."""
+        rate = (values.step - self._first_step) * self._batch_size / max(values.seconds, 1e-9)
+        between = SECONDS_BETWEEN_LINES if self._bar is None else _SECONDS_BETWEEN_DISPLAYS
         now = time.monotonic()
-        steps = step - self._first_step
-        rate = steps * self._batch_size / max(now - self._started, 1e-9)
+        is_shown = values.step == self._num_train_steps or now - self._last_shown >= between
+        if is_shown:
+            self._last_shown = now
         if self._bar is not None:
-            try:
-                self._bar.set_postfix_str(
-                    f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} examples/s", False
-                )
-                self._bar.update()
-            except (OSError, ValueError):  # the terminal is gone, which is no reason to stop
-                self._bar = None
-        elif steps == 1 or step == self._num_train_steps or now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            left = (self._num_train_steps - step) * self._batch_size / rate
-            logging.info(
-                "step %d of %d: loss %.4f, learning rate %.3g, gradient norm %.3f, %.1f examples/s, %s left",
-                step,
-                self._num_train_steps,
-                loss,
-                learning_rate,
-                global_norm,
-                rate,
-                tqdm.tqdm.format_interval(left),
-            )
+            self._update_bar(self._bar, values, rate, is_shown)
+        elif is_shown:
+            self._log(values, rate)
+
+    def _update_bar(self, bar: tqdm.tqdm, values: StepValues, rate: float, is_shown: bool) -> None:
+        try:
+            if is_shown:
+                shown = f"loss {float(values.loss):.4f}, lr {float(values.learning_rate):.2e}, {rate:.1f} examples/s"
+                bar.set_postfix_str(shown, refresh=False)
+            bar.start_t = time.time() - values.seconds
+            bar.update()
+        except (OSError, ValueError):  # the terminal is gone, which is no reason to stop
+            self._bar = None
+
+    def _log(self, values: StepValues, rate: float) -> None:
+        left = (self._num_train_steps - values.step) * self._batch_size / rate
+        logging.info(
+            "step %d of %d: loss %.4f, learning rate %.3g, gradient norm %.3f, %.1f examples/s, %s left",
+            values.step,
+            self._num_train_steps,
+            float(values.loss),
+            float(values.learning_rate),
+            float(values.global_norm),
+            rate,
+            tqdm.tqdm.format_interval(left),
+        )
 
 
 def _is_terminal() -> bool:

@@ -10,25 +10,31 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import train_batches, with_named_errors
 from bert_squad.data.examples import SquadExample, left_out_note, shuffle_examples, squad_examples
 from bert_squad.data.question_ids import NamedIds
 from bert_squad.data.records import log_counts, write_features
+from bert_squad.data.windows import WindowLengths
 from bert_squad.errors import ConfigError
 from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run, write_record
-from bert_squad.speed import Speed
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
+from bert_squad.training.progress import TrainingProgress
 
 TRAIN_RECORDS = "train.tf_record"
 
 
 def train_model(
-    config: SquadConfig, bert_config: BertConfig, tokenizer: FullTokenizer, speed: Speed, model: BertForSquad
+    config: SquadConfig,
+    bert_config: BertConfig,
+    tokenizer: FullTokenizer,
+    compute: ComputeOptions,
+    model: BertForSquad,
 ) -> None:
     """Train, or go on training, until the number of steps is reached that the flags give.
 
@@ -36,7 +42,7 @@ def train_model(
       config: the run; `config.output_dir` exists, and its training lock is held.
       bert_config: the model's.
       tokenizer: the run's.
-      speed: its choices.
+      compute: its choices of computation.
       model: is trained.
 
     Raises:
@@ -45,7 +51,7 @@ def train_model(
     Source: the training part of `main` of the legacy run_squad.py.
     """
     examples, num_train_steps, content = _questions(config)
-    this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(speed), content)
+    this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), content)
     del content
     optimizer = AdamWeightDecay(
         {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
@@ -64,36 +70,36 @@ def train_model(
     _write_records(config, tokenizer, examples, records)
     write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
-    train(
-        make_train_step(
-            model,
-            optimizer,
-            learning_rate=config.learning_rate,
-            num_train_steps=num_train_steps,
-            num_warmup_steps=int(num_train_steps * config.warmup_proportion),
-            seed=config.seed,
-            scales_loss=speed.dtype == "float16",
-            jit_compile=speed.jit_compile,
-        ),
-        with_named_errors(
-            train_batches(
-                records,
-                max_seq_length=config.max_seq_length,
-                batch_size=config.train_batch_size,
-                seed=config.seed,
-                first_step=first_step,
-            ),
-            records,
-        ),
-        first_step=first_step,
+    train_step = make_train_step(
+        model,
+        optimizer,
+        learning_rate=config.learning_rate,
         num_train_steps=num_train_steps,
-        batch_size=config.train_batch_size,
-        save_steps=config.save_checkpoints_steps,
-        save=lambda step: directory.save(
-            config.output_dir, model, optimizer, step, config.keep_checkpoint_max
-        ),
-        resumed_from=latest,
+        num_warmup_steps=int(num_train_steps * config.warmup_proportion),
+        seed=config.seed,
+        scales_loss=compute.dtype == "float16",
+        jit_compile=compute.jit_compile,
     )
+    batches = train_batches(
+        records,
+        max_seq_length=config.max_seq_length,
+        batch_size=config.train_batch_size,
+        seed=config.seed,
+        first_step=first_step,
+    )
+    with TrainingProgress(first_step, num_train_steps, config.train_batch_size) as progress:
+        train(
+            train_step,
+            with_named_errors(batches, records),
+            first_step=first_step,
+            num_train_steps=num_train_steps,
+            save=lambda step: directory.save(
+                config.output_dir, model, optimizer, step, config.keep_checkpoint_max
+            ),
+            save_steps=config.save_checkpoints_steps,
+            resumed_from=latest,
+            report=progress.update,
+        )
 
 
 def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
@@ -151,9 +157,7 @@ def _write_records(
         path,
         examples,
         tokenizer,
-        max_seq_length=config.max_seq_length,
-        doc_stride=config.doc_stride,
-        max_query_length=config.max_query_length,
+        WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length),
         is_training=True,
     )
     if num_features == 0:

@@ -11,11 +11,11 @@ from bert_squad.answers import answering
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
+from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.errors import OutOfMemoryError
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.speed import Speed
 from bert_squad.text.tokenization import FullTokenizer
 
 SOURCE = golden("model/legacy_run/v1/dev.json").parent
@@ -33,9 +33,9 @@ def prepared(tmp_path, dtype="float32"):
     model = BertForSquad(BertConfig.from_json_file(config.bert_config_file), dtype)
     examples = read_squad_examples(str(SOURCE / "dev.json"), is_training=False)
     tokenizer = FullTokenizer(config.vocab_file)
-    speed = Speed(dtype=dtype)
+    compute = ComputeOptions(dtype=dtype)
     return model, PreparedQuestions(
-        config, examples, tokenizer, speed, model, str(tmp_path / "eval.tf_record")
+        config, examples, tokenizer, compute, model, str(tmp_path / "eval.tf_record")
     )
 
 

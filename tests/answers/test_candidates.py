@@ -18,7 +18,7 @@ logit_lists = st.lists(levels, min_size=LENGTH, max_size=LENGTH)
 
 @st.composite
 def features(draw):
-    """A feature of LENGTH positions or less: any span of it is the document, any part of that in max context."""
+    """A feature of LENGTH positions or less: any span of it is the passage, any part of that in max context."""
     start = draw(st.integers(1, LENGTH - 1))
     end = draw(st.integers(start, LENGTH))
     return SimpleNamespace(
@@ -103,7 +103,7 @@ def check_candidates(all_features, all_logits, n_best_size, max_answer_length):
         assert list(own_candidates) == expected
 
 
-def whole_document(length):
+def whole_passage(length):
     positions = range(1, length)
     return SimpleNamespace(
         tokens=["x"] * length,
@@ -119,7 +119,7 @@ def spans(candidates):
 def test_equal_sums_keep_feature_then_start_then_end_and_null_comes_last():
     logits = as_arrays([([0, 1, 1], [0, 1, 1])] * 2)
     null = PrelimPrediction(1, 0, 0, 1.5, 0.5)
-    candidates = candidates_of([whole_document(3)] * 2, logits, 3, 5, null)
+    candidates = candidates_of([whole_passage(3)] * 2, logits, 3, 5, null)
     assert spans(candidates) == [(0, 1, 1), (0, 1, 2), (0, 2, 2), (1, 1, 1), (1, 1, 2), (1, 2, 2), (1, 0, 0)]
     assert candidates[-1] is null
 
@@ -128,24 +128,24 @@ def test_null_stands_where_its_score_puts_it():
     logits = as_arrays([([0, 3, 2], [0, 3, 2])])
     for score, place in ((7.0, 0), (5.5, 1), (5.0, 2), (4.5, 2), (4.0, 3), (-1e9, 3)):
         null = PrelimPrediction(0, 0, 0, score, 0.0)
-        assert candidates_of([whole_document(3)], logits, 3, 5, null).index(null) == place
+        assert candidates_of([whole_passage(3)], logits, 3, 5, null).index(null) == place
 
 
 def test_null_alone_is_yielded():
     null = PrelimPrediction(0, 0, 0, 1.0, 1.0)
-    assert candidates_of([whole_document(1)], as_arrays([([1], [1])]), 3, 5, null) == [null]
+    assert candidates_of([whole_passage(1)], as_arrays([([1], [1])]), 3, 5, null) == [null]
     assert candidates_of([], [], 3, 5) == []
 
 
 def test_sums_are_doubles():
     # As float32 both sums are 2049: a tie, which the start of higher rank would win.
     logits = as_arrays([([0, 2048, 2047.9998779296875], [0, 1, 1.0001230239868164])])
-    assert spans(candidates_of([whole_document(3)], logits, 3, 1)) == [(0, 2, 2), (0, 1, 1)]
+    assert spans(candidates_of([whole_passage(3)], logits, 3, 1)) == [(0, 2, 2), (0, 1, 1)]
 
 
 def test_only_the_start_must_have_its_maximum_context():
     # LEGACY: see LEGACY.md, N-best.
-    feature = whole_document(4)
+    feature = whole_passage(4)
     feature.token_is_max_context = {1: False, 2: True, 3: False}
     logits = as_arrays([([0, 9, 1, 9], [0, 9, 1, 5])])
     assert spans(candidates_of([feature], logits, 4, 5)) == [(0, 2, 3), (0, 2, 2)]
@@ -155,7 +155,7 @@ def test_longest_answer_is_inclusive():
     logits = as_arrays([([0, 1, 0, 0, 0], [0, 0, 0, 1, 2])])
     lengths = {
         longest: max(
-            c.end_index - c.start_index + 1 for c in candidates_of([whole_document(5)], logits, 5, longest)
+            c.end_index - c.start_index + 1 for c in candidates_of([whole_passage(5)], logits, 5, longest)
         )
         for longest in (1, 2, 3, 4, 9)
     }
@@ -166,7 +166,7 @@ def test_later_candidates_follow_the_first_chunk():
     # More candidates are asked for than an n-best list is long, as happens when texts repeat.
     rng = np.random.default_rng(0)
     logits = [(rng.normal(size=LENGTH).astype(np.float32), rng.normal(size=LENGTH).astype(np.float32))]
-    candidates = candidates_of([whole_document(LENGTH)], logits, 7, LENGTH)
+    candidates = candidates_of([whole_passage(LENGTH)], logits, 7, LENGTH)
     assert len(candidates) > 2 * 7
     sums = [nested_loops.total(c) for c in candidates]
     assert all(one >= two for one, two in itertools.pairwise(sums))
@@ -193,7 +193,7 @@ def test_what_is_held_does_not_grow_with_windows_or_n_best_size(monkeypatch, num
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(2, num_features, size)).astype(np.float32)
     (spans,) = ranked_candidates(
-        [([whole_document(size)] * num_features, list(zip(*rows, strict=True)))], n_best_size, 30
+        [([whole_passage(size)] * num_features, list(zip(*rows, strict=True)))], n_best_size, 30
     )
     sums = [nested_loops.total(candidate) for candidate in itertools.islice(spans, 1000)]
     assert sums == sorted(sums, reverse=True)

@@ -3,7 +3,6 @@ import json
 import random
 
 import pytest
-from absl import logging
 from golden_files import golden, read_json
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +15,6 @@ V2_KEYS = [
 BEST_KEYS = ["best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"]
 
 texts = st.lists(st.sampled_from(["the", "a", "Cat", "cat.", "dog", "-", "an"]), max_size=4).map(" ".join)
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(logging, "warning", lambda form, *values: lines.append(form % values))
-    return lines
 
 
 def v1(**answers):

@@ -6,7 +6,6 @@ import weakref
 
 import numpy as np
 import pytest
-from absl import logging
 from answers.nbest_goldens import CASES, CRASHED, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,13 +29,6 @@ from bert_squad.text.tokenization import FullTokenizer
 EMPTY_V1 = "tiny-empty-v1-gaussdoc-n20-l30-uncased-s64"
 EMPTY_V2 = "tiny-empty-v2-gaussdoc-n20-l30-uncased-t0-s64"
 WRITTEN = [case for case in CASES if case not in CRASHED]
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(logging, "warning", lambda form, *values: lines.append(form % values))
-    return lines
 
 
 def dumped(content):
@@ -299,6 +291,51 @@ def test_the_passage_is_not_mixed_up_with_the_latest(tokenizer):
         assert compute_predictions(*case, **{**V1, "do_lower_case": False}).predictions == {"q": "Smithson's"}
     case[0][0] = dataclasses.replace(QUESTION, doc_tokens=["SMITHSON'S", *QUESTION.doc_tokens[1:]])
     assert compute_predictions(*case, **V1).predictions == {"q": "SMITH"}
+
+
+def test_words_that_change_in_place_are_read_anew(tokenizer):
+    case = small_case(tokenizer, dataclasses.replace(QUESTION, doc_tokens=list(QUESTION.doc_tokens)))
+    assert compute_predictions(*case, **V1).predictions == {"q": "Smith"}
+    case[0][0].doc_tokens[0] = "SMITHSON'S"
+    assert compute_predictions(*case, **V1).predictions == {"q": "SMITH"}
+
+
+def test_a_window_that_begins_within_a_word_has_its_rest_alone(tokenizer):
+    """What stands before is not in the window, so the word cannot be taken whole."""
+    example = dataclasses.replace(QUESTION, doc_tokens=["b", "Smithson", "a"])
+    features = list(convert_examples_to_features([example], tokenizer, 7, 2, 2, False))
+    assert [feature.tokens[4:-1] for feature in features] == [["b", "smith"], ["##son", "a"]]
+    low = np.full(7, -5, np.float32)
+    at_the_rest = np.where(np.arange(7) == 4, 1, low).astype(np.float32)
+    results = [
+        RawResult(feature.unique_id, *[logits] * 2)
+        for feature, logits in zip(features, (low, at_the_rest), strict=True)
+    ]
+    assert compute_predictions([example], features, results, **V1).predictions == {"q": "son"}
+
+
+def test_a_piece_of_two_hashes_leaves_no_white_space(tokenizer):
+    """A vocabulary may list it; what is looked for in the passage must not begin with a space."""
+    examples, features, results = small_case(tokenizer)
+    features[0].tokens[4:6] = ["##", "smith"]
+    answers = stream_predictions(examples, features, results, NbestOptions(**V1))
+    assert "Smith" in [
+        entry.text for answer in answers for entry in answer.nbest if entry.candidate[1:3] == (4, 5)
+    ]
+
+
+def test_verbose_logging_says_of_a_whole_word_too_why_it_is_not_found(tokenizer, infos):
+    case = small_case(tokenizer, SquadExample("q", "a b", ["a", "\u2603\u2603", "a"]))
+    assert case[1][0].tokens[5] == "[UNK]"
+    options = NbestOptions(**{**V1, "n_best_size": 10})
+    (quiet,) = stream_predictions(*case, options)
+    assert "\u2603\u2603" in [entry.text for entry in quiet.nbest]
+    assert infos == []
+    assert list(stream_predictions(*case, dataclasses.replace(options, verbose_logging=True))) == [quiet]
+    message = (
+        "Cannot find the predicted text among the tokens of the passage words: '[UNK]' in '\u2603\u2603'"
+    )
+    assert infos.count(message) == 1
 
 
 def test_the_word_empty_stands_nowhere(tokenizer):

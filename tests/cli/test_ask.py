@@ -120,7 +120,7 @@ def test_a_passage_with_a_mark_is_answered_as_without(model, questions):
     [
         ("the fox".encode("utf-16"), "it looks like UTF-16 text; convert it to UTF-8"),
         ("the fox".encode("utf-16-le"), "it looks like UTF-16 text without a mark; convert it to UTF-8"),
-        (gzip.compress(b"the fox"), "it looks like gzip-compressed data; unpack it first"),
+        (gzip.compress(b"the fox", mtime=0), "it looks like gzip-compressed data; unpack it first"),
         (
             "the naïve fox".encode("cp1252"),
             r"\(byte 6\)\. It looks like text in an older encoding, Windows-1252",

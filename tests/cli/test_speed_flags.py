@@ -8,9 +8,9 @@ import pytest
 from golden_files import golden
 from program import run_program
 
-from bert_squad import speed
+from bert_squad import compute_options
+from bert_squad.compute_options import ComputeOptions, choose_compute_options, cpu_has_bfloat16
 from bert_squad.config import SquadConfig
-from bert_squad.speed import Speed, cpu_has_bfloat16, speed_of
 
 FOLDER = golden("model/legacy_run/v2/vocab.txt").parent
 MODEL = [f"--vocab_file={FOLDER / 'vocab.txt'}", f"--bert_config_file={FOLDER / 'bert_config.json'}"]
@@ -102,23 +102,23 @@ def config(**options):
 
 
 def test_the_default_is_exact():
-    assert speed_of(config()) == Speed("float32", "max", False)
+    assert choose_compute_options(config()) == ComputeOptions("float32", "max", False)
 
 
 def test_flags_alone():
-    chosen = speed_of(config(dtype="float16", jit_compile=True))
-    assert chosen == Speed("float16", "max", True)
+    chosen = choose_compute_options(config(dtype="float16", jit_compile=True))
+    assert chosen == ComputeOptions("float16", "max", True)
 
 
 @pytest.mark.parametrize(("has_bfloat16", "dtype"), [(True, "bfloat16"), (False, "float32")])
 def test_fast_on_cpus(has_bfloat16, dtype, monkeypatch):
-    monkeypatch.setattr(speed, "cpu_has_bfloat16", lambda: has_bfloat16)
-    chosen = speed_of(config(fast=True))
+    monkeypatch.setattr(compute_options, "cpu_has_bfloat16", lambda: has_bfloat16)
+    chosen = choose_compute_options(config(fast=True))
     assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "batch", False)
 
 
 def test_fast_and_compiled_goes_together():
-    assert speed_of(config(fast=True, jit_compile=True)).pad_to == "max"
+    assert choose_compute_options(config(fast=True, jit_compile=True)).pad_to == "max"
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [((7, 5), "float16"), ((9, 0), "bfloat16")])
@@ -128,7 +128,7 @@ def test_fast_on_gpus(capability, dtype, monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
     details = {"device_name": "Test", "compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    chosen = speed_of(config(fast=True))
+    chosen = choose_compute_options(config(fast=True))
     assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "max", True)
 
 

@@ -19,6 +19,7 @@ from bert_squad.data.batches import (
 )
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.records import write_features
+from bert_squad.data.windows import WindowLengths
 from bert_squad.errors import DataError
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -207,23 +208,23 @@ def test_an_undamaged_file_passes(tmp_path):
     assert len(next(batches)["unique_ids"]) == 100
 
 
-@pytest.mark.parametrize("cut_padding", [False, True])
-def test_batches_by_length_hold_every_window_once(tmp_path, monkeypatch, cut_padding):
+@pytest.mark.parametrize("pad_to", ["max", "batch"])
+def test_batches_by_length_hold_every_window_once(tmp_path, monkeypatch, pad_to):
     monkeypatch.setattr(batches_module, "WINDOWS_SORTED_TOGETHER", 12)
     path = str(tmp_path / "eval.tf_record")
     examples = read_squad_examples(str(golden("model/legacy_run/v1/dev.json")), False)
     tokenizer = FullTokenizer(str(golden("model/legacy_run/v1/vocab.txt")), True)
-    count = write_features(path, examples, tokenizer, 384, 128, 16, False)
+    count = write_features(path, examples, tokenizer, WindowLengths(384, 128, 16), False)
     whole = {}
     for batch in predict_batches(path, max_seq_length=384, batch_size=5):
         for row, unique_id in enumerate(batch["unique_ids"].numpy()):
             whole[int(unique_id)] = {name: values[row].numpy() for name, values in batch.items()}
     seen = []
-    batches = list(predict_batches_by_length(path, max_seq_length=384, batch_size=5, cut_padding=cut_padding))
+    batches = list(predict_batches_by_length(path, max_seq_length=384, batch_size=5, pad_to=pad_to))
     longest = [int(batch["input_mask"].numpy().sum(axis=1).max()) for batch in batches]
     for batch, of_batch in zip(batches, longest, strict=True):
         size = batch["input_ids"].shape[1]
-        if cut_padding:
+        if pad_to == "batch":
             assert of_batch <= size <= min(384, of_batch + LENGTHS_ROUNDED_TO - 1)
         else:
             assert size == 384

@@ -9,17 +9,17 @@ lengths = st.integers(0, 120)
 sizes = st.integers(1, 40)
 
 
-def test_short_document_is_one_span():
+def test_short_passage_is_one_span():
     assert cut_doc_spans(7, 7, 3) == [DocSpan(0, 7)]
     assert max_context_span_indexes([DocSpan(0, 7)]).tolist() == [0] * 7
 
 
-def test_empty_document_has_no_span():
+def test_empty_passage_has_no_span():
     assert cut_doc_spans(0, 7, 3) == []
     assert max_context_span_indexes([]).tolist() == []
 
 
-def test_last_span_ends_with_the_document_and_may_be_short():
+def test_last_span_ends_with_the_passage_and_may_be_short():
     assert cut_doc_spans(9, 4, 4) == [DocSpan(0, 4), DocSpan(4, 4), DocSpan(8, 1)]
     assert cut_doc_spans(8, 4, 2) == [DocSpan(0, 4), DocSpan(2, 4), DocSpan(4, 4)]
 

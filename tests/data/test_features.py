@@ -10,10 +10,10 @@ from golden_files import golden, golden_cases, golden_input, read_json, read_jso
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad.data import paragraphs
+from bert_squad.data import passages
 from bert_squad.data.examples import SquadExample, read_squad_examples, shuffle_examples
 from bert_squad.data.features import InputFeatures, convert_examples_to_features
-from bert_squad.data.windows import make_windows
+from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -76,7 +76,7 @@ def test_golden_features(case, tokenizer_for):
 
 @pytest.mark.parametrize("case", ["tiny-train-v2-cased-48-8-12"])
 def test_golden_features_without_memory(case, tokenizer_for, monkeypatch):
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PIECES", 0)  # each paragraph pushes the last one out
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PIECES", 0)  # each passage pushes the last one out
     lines = [canonical(feature) for feature in convert_case(case, tokenizer_for)]
     assert lines == read_lines(golden(f"features/{case}/features.jsonl.gz"))
 
@@ -131,7 +131,7 @@ def test_conversion_is_lazy(tokenizer):
     assert read == [0, 1, 2]
 
 
-def test_paragraph_is_tokenized_once_for_all_its_questions(tokenizer, monkeypatch):
+def test_passage_is_tokenized_once_for_all_its_questions(tokenizer, monkeypatch):
     calls = []
     original = tokenizer.tokenize_words
     monkeypatch.setattr(tokenizer, "tokenize_words", lambda words: calls.append(words) or original(words))
@@ -142,7 +142,7 @@ def test_paragraph_is_tokenized_once_for_all_its_questions(tokenizer, monkeypatc
     assert len(shared) == 2
 
 
-def test_document_without_pieces_has_no_features(tokenizer):
+def test_passage_without_pieces_has_no_features(tokenizer):
     examples = [
         SquadExample(0, "a", [], "", 0, 0),
         SquadExample(1, "a", ["\u00ad"], "", 0, 0),
@@ -153,9 +153,7 @@ def test_document_without_pieces_has_no_features(tokenizer):
 
 
 @pytest.mark.parametrize("is_training", [True, False])
-def test_losses_are_said_at_the_end(tokenizer, monkeypatch, is_training):
-    lines = []
-    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+def test_losses_are_said_at_the_end(tokenizer, warnings, is_training):
     examples = [
         SquadExample(0, "a b c", ["b"], "b", 0, 0),
         SquadExample(1, "a b", ["b"], "b", 0, 0),
@@ -163,7 +161,7 @@ def test_losses_are_said_at_the_end(tokenizer, monkeypatch, is_training):
     ]
     features = convert(examples, tokenizer, is_training=is_training, max_query_length=2)
     next(features)
-    assert not lines
+    assert not warnings
     list(features)
     named = ", ".join(f"q{i}" for i in range(20))
     blank = (
@@ -171,7 +169,7 @@ def test_losses_are_said_at_the_end(tokenizer, monkeypatch, is_training):
         f"counts them: {named} and 1 more."
     )
     cut = "Cut 1 question to --max_query_length=2 WordPieces: 0."
-    assert lines == ([blank, cut] if is_training else [cut])
+    assert warnings == ([blank, cut] if is_training else [cut])
 
 
 def test_word_without_pieces_ends_before_it_starts(tokenizer):
@@ -194,12 +192,12 @@ def test_senseless_sizes_are_errors_at_once(tokenizer, sizes, message):
     assert str(error.value) == message
 
 
-def test_no_room_for_the_document(tokenizer):
+def test_no_room_for_the_passage(tokenizer):
     features = convert([SquadExample("x", "a b c", ["d"])], tokenizer, max_seq_length=6)
     with pytest.raises(ConfigError) as error:
         next(features)
     assert str(error.value) == (
-        "--max_seq_length 6 leaves no room for the document beside the 3 WordPieces of question 'x'; "
+        "--max_seq_length 6 leaves no room for the passage beside the 3 WordPieces of question 'x'; "
         "raise it or lower --max_query_length."
     )
     assert len(list(convert([SquadExample("x", "a b c", ["d"])], tokenizer, max_seq_length=7))) == 1
@@ -211,7 +209,7 @@ def test_training_needs_answers(tokenizer):
     assert str(error.value) == "Question 'x' has no answer position; read the examples with is_training=True."
 
 
-def test_long_document_takes_time_in_proportion(tokenizer):
+def test_long_passage_takes_time_in_proportion(tokenizer):
     words = ["abcdefgh"] * 100_000  # 800,000 WordPieces; the legacy looked at every span for every WordPiece
     kept = 0
     for feature in convert([SquadExample("x", "a", words)], tokenizer, 384, 128):
@@ -271,14 +269,14 @@ words = st.lists(st.text(alphabet="abh,\u00ad\u00e9", min_size=1, max_size=6), m
 
 
 @given(st.data(), words, st.text(alphabet="ab ,", max_size=12), st.integers(1, 12), st.integers(0, 5))
-def test_windows_hold_the_whole_document(tokenizer, data, doc_tokens, question, doc_stride, max_query_length):
+def test_windows_hold_the_whole_passage(tokenizer, data, doc_tokens, question, doc_stride, max_query_length):
     example = SquadExample("x", question, doc_tokens)
     if doc_tokens:
         example.start_position = data.draw(st.integers(0, len(doc_tokens) - 1))
         example.end_position = data.draw(st.integers(example.start_position, len(doc_tokens) - 1))
         example.orig_answer_text = " ".join(doc_tokens[example.start_position : example.end_position + 1])
     features = list(convert([example], tokenizer, 16, doc_stride, max_query_length, is_training=True))
-    document = [piece for word in doc_tokens for piece in tokenizer.tokenize(word)]
+    passage = [piece for word in doc_tokens for piece in tokenizer.tokenize(word)]
     query = tokenizer.tokenize(question)[:max_query_length]
     seen, best = [], []
     for number, feature in enumerate(features):
@@ -290,22 +288,22 @@ def test_windows_hold_the_whole_document(tokenizer, data, doc_tokens, question, 
         assert positions == list(feature.token_is_max_context)
         assert positions == list(range(len(query) + 2, len(feature.tokens) - 1))
         is_last = number == len(features) - 1
-        start = len(document) - len(positions) if is_last else number * min(doc_stride, len(positions))
-        assert feature.tokens[len(query) + 2 : -1] == document[start : start + len(positions)]
+        start = len(passage) - len(positions) if is_last else number * min(doc_stride, len(positions))
+        assert feature.tokens[len(query) + 2 : -1] == passage[start : start + len(positions)]
         seen += range(start, start + len(positions))
         best += [start + p - positions[0] for p in positions if feature.token_is_max_context[p]]
         if feature.start_position:
             answer = feature.tokens[feature.start_position : feature.end_position + 1]
             assert answer == tokenizer.tokenize(example.orig_answer_text)
-    assert set(seen) == set(range(len(document)))
-    assert sorted(best) == list(range(len(document)))
+    assert set(seen) == set(range(len(passage)))
+    assert sorted(best) == list(range(len(passage)))
 
 
 @given(words, st.text(alphabet="ab ,", max_size=12), st.integers(1, 12))
 def test_window_is_a_view_of_its_feature(tokenizer, doc_tokens, question, doc_stride):
     examples = [SquadExample("x", question, doc_tokens)]
-    sizes = (14, doc_stride, 4, False)
-    views = make_windows(examples, tokenizer, *sizes)
-    for view, feature in zip(views, convert_examples_to_features(examples, tokenizer, *sizes), strict=True):
+    views = make_windows(examples, tokenizer, WindowLengths(14, doc_stride, 4), False)
+    features = convert_examples_to_features(examples, tokenizer, 14, doc_stride, 4, False)
+    for view, feature in zip(views, features, strict=True):
         for name, value in vars(feature).items():
             assert getattr(view, name) == value

@@ -11,7 +11,7 @@ from golden_files import golden, golden_cases, golden_input, read_json, read_jso
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad.data import paragraphs
+from bert_squad.data import passages
 from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import (
@@ -22,6 +22,7 @@ from bert_squad.data.records import (
     serialize,
     write_features,
 )
+from bert_squad.data.windows import WindowLengths
 from bert_squad.errors import DataError, OutputError
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -40,7 +41,7 @@ def values_of(serialized):
 def write_case(case, path):
     flags, examples, sizes = feature_case(case)
     tokenizer = FullTokenizer(str(golden_input(flags["vocab"])), flags["do_lower_case"])
-    return flags, write_features(path, examples, tokenizer, *sizes)
+    return flags, write_features(path, examples, tokenizer, WindowLengths(*sizes[:3]), sizes[3])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -147,7 +148,7 @@ def test_failure_on_the_way_leaves_the_old_file(old_file, tmp_path_factory):
     vocab.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n")
     examples = [SquadExample(0, "a", ["a"], "a", 0, 0), SquadExample(1, "a", ["a"])]
     with pytest.raises(DataError, match="Question 1 has no answer position"):
-        write_features(str(old_file), examples, FullTokenizer(str(vocab)), 12, 4, 4, True)
+        write_features(str(old_file), examples, FullTokenizer(str(vocab)), WindowLengths(12, 4, 4), True)
 
 
 def write_much(path, num_features):
@@ -254,7 +255,7 @@ def test_module_imports_without_tensorflow():
 
 
 def test_writing_takes_no_memory_for_each_feature(tmp_path, monkeypatch):
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PARAGRAPHS", 10)  # all that is kept, up to this bound
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PASSAGES", 10)  # all that is kept, up to this bound
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n")
     tokenizer = FullTokenizer(str(vocab))
@@ -262,7 +263,10 @@ def test_writing_takes_no_memory_for_each_feature(tmp_path, monkeypatch):
     def peak(num_examples):
         examples = (SquadExample(number, "a", ["a"] * 50) for number in range(num_examples))
         tracemalloc.start()
-        assert write_features(str(tmp_path / "x"), examples, tokenizer, 24, 16, 4, False) == 3 * num_examples
+        assert (
+            write_features(str(tmp_path / "x"), examples, tokenizer, WindowLengths(24, 16, 4), False)
+            == 3 * num_examples
+        )
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak

@@ -23,15 +23,6 @@ def describe(bert=None, vocab=VOCABULARY, data=b"{}", speed=EXACT, **flags):
 
 
 @pytest.fixture
-def warnings(monkeypatch):
-    from absl import logging
-
-    lines = []
-    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
-    return lines
-
-
-@pytest.fixture
 def output(tmp_path):
     write_record(str(tmp_path), describe(), 0)
     return str(tmp_path)

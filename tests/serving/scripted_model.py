@@ -3,9 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from bert_squad.answers.nbest import NbestOptions
+from bert_squad.data.windows import WindowLengths
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
-from bert_squad.serving.text_model import AnswerOptions, TextModel
+from bert_squad.serving.text_model import TextModel
 from bert_squad.text.tokenization import FullTokenizer
 
 
@@ -23,12 +25,12 @@ class ScriptedModel:
         self._next = 0
         self._windows_per_step = options.get("windows_per_step", 16)
         layout = WindowLayout(
-            *(flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length")),
+            WindowLengths(*(flags[name] for name in ("max_seq_length", "doc_stride", "max_query_length"))),
             classification_id=tokenizer.vocab["[CLS]"],
             separator_id=tokenizer.vocab["[SEP]"],
         )
         names = ("n_best_size", "max_answer_length", "version_2_with_negative", "null_score_diff_threshold")
-        answer_options = AnswerOptions(**{name: flags[name] for name in names})
+        answer_options = NbestOptions(do_lower_case=True, **{name: flags[name] for name in names})
         self._model = TextModel(graph_tokenizer, layout, self._score, answer_options, **options)
 
     def _score(self, features):

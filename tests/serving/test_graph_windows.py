@@ -9,7 +9,7 @@ from serving.test_graph_tokenizer import tokenizers
 
 from bert_squad.data.doc_spans import cut_doc_spans, max_context_span_indexes
 from bert_squad.data.examples import read_squad_examples
-from bert_squad.data.windows import make_windows
+from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.serving.graph_windows import WindowLayout, is_max_context
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -20,15 +20,15 @@ BATCH = 200
 def assert_same_windows(data, vocab, do_lower_case, *lengths):
     """Compare all windows of a data set, and where each WordPiece has most context."""
     tokenizer, tokenize = tokenizers(str(vocab), do_lower_case)
-    layout = WindowLayout(*lengths, tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
+    layout = WindowLayout(WindowLengths(*lengths), tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
     examples = read_squad_examples(str(data), is_training=False)
-    expected = make_windows(examples, tokenizer, *lengths, is_training=False)
+    expected = make_windows(examples, tokenizer, layout.lengths, is_training=False)
     _, questions, contexts = questions_of(data)
     count = 0
     for begin in range(0, len(questions), BATCH):
         texts = tokenize(tf.constant(contexts[begin : begin + BATCH] + questions[begin : begin + BATCH]))
         windows = layout.cut(texts.piece_splits)
-        features = layout.features(windows, texts.piece_ids, layout.max_seq_length)
+        features = layout.features(windows, texts.piece_ids, layout.lengths.max_seq_length)
         rows = {name: features[name].numpy().tolist() for name in FEATURES}
         span_starts, prefix_lengths = windows.span_start.numpy(), windows.prefix_length.numpy()
         span_lengths = windows.span_length.numpy()
@@ -84,7 +84,7 @@ def test_a_passage_without_tokens_has_no_windows():
 
 
 def test_no_questions():
-    layout = WindowLayout(64, 16, 16, 1, 2)
+    layout = WindowLayout(WindowLengths(64, 16, 16), 1, 2)
     windows = layout.cut(tf.constant([0]))
     assert windows.row.shape == (0,)
     assert layout.features(windows, tf.constant([], tf.int32), 64)["input_ids"].shape == (0, 64)
@@ -106,7 +106,7 @@ def test_every_window_of_english_xquad():
 def test_a_question_is_cut():
     tokenizer = FullTokenizer(str(golden("tiny/vocab_uncased.txt")), True)
     long_question = tf.constant([0, 5, 5 + 40])  # a passage of 5 WordPieces, a question of 40
-    layout = WindowLayout(64, 16, 16, tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
+    layout = WindowLayout(WindowLengths(64, 16, 16), tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
     assert layout.cut(long_question).query_length.numpy().tolist() == [16]
 
 
@@ -119,7 +119,7 @@ def test_most_context_whatever_the_step_and_the_last_window(seed):
         step, doc_length = random_.randint(1, room + 3), random_.randint(1, 150)
         spans = cut_doc_spans(doc_length, room, step)
         best = max_context_span_indexes(spans)
-        layout = WindowLayout(room + 3, step, 0, 1, 2)
+        layout = WindowLayout(WindowLengths(room + 3, step, 0), 1, 2)
         windows = layout.cut(tf.constant([0, doc_length, doc_length]))
         assert windows.span_start.numpy().tolist() == [span.start for span in spans]
         assert set(windows.last_index.numpy().tolist()) == {len(spans) - 1}
@@ -135,7 +135,7 @@ def test_most_context_takes_no_more_when_windows_overlap_more():
 
     @tf.function(autograph=False)
     def best(splits, positions):
-        windows = WindowLayout(384, 1, 0, 1, 2).cut(splits)
+        windows = WindowLayout(WindowLengths(384, 1, 0), 1, 2).cut(splits)
         return is_max_context(windows, positions + tf.zeros_like(windows.row)[:, tf.newaxis])
 
     graph = best.get_concrete_function(tf.TensorSpec([3], tf.int32), tf.TensorSpec([1, 20], tf.int32)).graph

@@ -9,14 +9,15 @@ from golden_files import golden, golden_cases, golden_input, read_json
 from serving.legacy_models import legacy_model, questions_of
 from serving.scripted_model import ScriptedModel, assert_offsets_say_the_same, assert_same_answer
 
-from bert_squad.answers.nbest import RawResult, compute_predictions
+from bert_squad.answers.nbest import NbestOptions, RawResult, compute_predictions
 from bert_squad.data.doc_spans import cut_doc_spans
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features
+from bert_squad.data.windows import WindowLengths
 from bert_squad.serving.graph_alignment import GraphAlignment
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
-from bert_squad.serving.text_model import AnswerOptions, TextModel
+from bert_squad.serving.text_model import TextModel
 from bert_squad.text.tokenization import FullTokenizer
 
 LENGTHS = ("max_seq_length", "doc_stride", "max_query_length")
@@ -205,11 +206,11 @@ def legacy_text_model(version: str, **options):
     legacy = legacy_model(version)
     config = legacy.config
     layout = WindowLayout(
-        *(getattr(config, name) for name in LENGTHS),
+        WindowLengths(*(getattr(config, name) for name in LENGTHS)),
         legacy.tokenizer.vocab["[CLS]"],
         legacy.tokenizer.vocab["[SEP]"],
     )
-    chosen = AnswerOptions(*(getattr(config, name) for name in CHOICE))
+    chosen = NbestOptions(**{name: getattr(config, name) for name in (*CHOICE, "do_lower_case")})
     model = TextModel(GraphTokenizer(legacy.tokenizer), layout, legacy.model, chosen, **options)
     strings = tf.TensorSpec([None], tf.string)
     return tf.function(model.answer, input_signature=[strings, strings], autograph=False)

@@ -13,7 +13,7 @@ from serving.scripted_model import assert_offsets_say_the_same, assert_same_answ
 from tiny_models import tiny_model
 
 from bert_squad import files
-from bert_squad.answers.nbest import RawResult, compute_predictions
+from bert_squad.answers.nbest import NbestOptions, RawResult, compute_predictions
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_variables import tf1_variables
@@ -21,13 +21,14 @@ from bert_squad.checkpoints.tf1_writing import save_tf1_checkpoint
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.features import convert_examples_to_features
+from bert_squad.data.windows import WindowLengths
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.pipeline import run
 from bert_squad.serving.asking import ExportedModel
 from bert_squad.serving.export import export_model
 from bert_squad.serving.graph_tokenizer import GraphTokenizer
 from bert_squad.serving.graph_windows import WindowLayout
-from bert_squad.serving.text_model import AnswerOptions, TextModel
+from bert_squad.serving.text_model import TextModel
 from bert_squad.text.tokenization import FullTokenizer
 
 BATCH = 32
@@ -82,8 +83,10 @@ def test_a_random_model_on_some_paragraphs(name, vocab, lengths, version_2, tmp_
     }
     expected = compute_predictions(examples, features, results, do_lower_case=do_lower_case, **options)
 
-    layout = WindowLayout(*lengths, tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
-    text_model = TextModel(GraphTokenizer(tokenizer), layout, model, AnswerOptions(**options))
+    layout = WindowLayout(WindowLengths(*lengths), tokenizer.vocab["[CLS]"], tokenizer.vocab["[SEP]"])
+    text_model = TextModel(
+        GraphTokenizer(tokenizer), layout, model, NbestOptions(do_lower_case=do_lower_case, **options)
+    )
     ids, questions, contexts = questions_of(data)
     outputs = {
         key: value.numpy()

@@ -1,7 +1,6 @@
 from typing import get_args
 
 import pytest
-from absl import logging
 from golden_files import golden, read_json_lines
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,11 +212,9 @@ def test_the_first_occurrence_is_taken():
         ("a", None),
     ],
 )
-def test_verbose_logging_says_why_the_projection_failed(monkeypatch, pred_text, message):
-    lines = []
-    monkeypatch.setattr(logging, "info", lambda form, *values: lines.append(form % values))
+def test_verbose_logging_says_why_the_projection_failed(infos, pred_text, message):
     get_final_text(pred_text, "(a) b", True)
-    assert lines == []
+    assert infos == []
     get_final_text(pred_text, "(a) b", True, verbose_logging=True)
     AlignedPassage(["(a)", "b"], True).get_final_text(pred_text, 0, 1, verbose_logging=True)
-    assert lines == ([message] * 2 if message else [])
+    assert infos == ([message] * 2 if message else [])

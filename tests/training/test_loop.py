@@ -1,12 +1,16 @@
 import os
 import signal
+import types
 
 import pytest
 import tensorflow as tf
 
 from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingError
 from bert_squad.interruption import noticed_signals
+from bert_squad.training import loop
 from bert_squad.training.loop import train
+
+BATCH = {"input_ids": tf.zeros([2, 4], tf.int32)}
 
 
 class Recorder:
@@ -26,16 +30,15 @@ class Recorder:
         self.saved.append(step)
         return f"model.ckpt-{step}"
 
-    def run(self, first_step=0, num_train_steps=10, save_steps=4, resumed_from=None):
+    def run(self, first_step=0, **arguments):
         train(
             self.train_step,
-            iter(lambda: {}, None),
+            iter(lambda: BATCH, None),
             first_step=first_step,
-            num_train_steps=num_train_steps,
-            batch_size=2,
-            save_steps=save_steps,
+            num_train_steps=10,
             save=self.save,
-            resumed_from=resumed_from,
+            save_steps=4,
+            **arguments,
         )
 
 
@@ -138,11 +141,92 @@ def test_data_that_ends_early_is_an_error():
     with pytest.raises(TrainingError, match=r"The training data ends before step 3"):
         train(
             Recorder().train_step,
-            iter([{}, {}]),
+            iter([BATCH, BATCH]),
             first_step=0,
             num_train_steps=10,
-            batch_size=2,
-            save_steps=4,
             save=str,
-            resumed_from=None,
+            save_steps=4,
         )
+
+
+def test_actions_come_every_so_many_steps_and_at_the_end_before_the_save():
+    recorder, done = Recorder(), []
+    recorder.save = lambda step: done.append(("save", step))
+    every = [
+        (4, lambda step: done.append(("evaluate", step))),
+        (3, lambda step: done.append(("count", step))),
+    ]
+    recorder.run(every=every)
+    assert done == [
+        ("save", 0),
+        ("count", 3),
+        *[("evaluate", 4), ("save", 4)],
+        ("count", 6),
+        *[("evaluate", 8), ("save", 8)],
+        ("count", 9),
+        *[("evaluate", 10), ("count", 10), ("save", 10)],
+    ]
+
+
+def test_an_action_sees_no_step_whose_loss_is_not_finite():
+    recorder, done = Recorder(losses={5: float("nan")}), []
+    with pytest.raises(TrainingError, match=r"The loss of step 6 is nan"):
+        recorder.run(every=[(2, done.append)])
+    assert done == [2, 4]
+
+
+def test_a_signal_during_an_action_saves_the_step():
+    recorder = Recorder()
+    with pytest.raises(RunInterruptedError, match=r"after step 6 of 10; saved as model\.ckpt-6"):
+        recorder.run(every=[(6, lambda step: os.kill(os.getpid(), signal.SIGTERM))])
+    assert recorder.saved == [0, 4, 6]
+
+
+class Value:
+    """A number on a device that notes when somebody reads it."""
+
+    def __init__(self, number, reads):
+        self.number, self.reads = number, reads
+
+    def __float__(self):
+        self.reads.append(self.number)
+        return float(self.number)
+
+
+def test_values_stay_on_the_device_until_somebody_wants_them(monkeypatch):
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    recorder, reads, read_at_saves = Recorder(), [], []
+    recorder.train_step = lambda step, batch: (Value(int(step) + 1, reads), 0.1, Value(0, reads))
+    recorder.save = lambda step: read_at_saves.append([number for number in reads if number])
+    told = []
+    recorder.run(report=told.append)
+    # The first is looked at because no look was before it; then all, in order, before the next save.
+    assert read_at_saves == [[], list(range(1, 5)), list(range(1, 9)), list(range(1, 11))]
+    assert [values.step for values in told] == list(range(1, 11))
+    assert all(isinstance(values.loss, Value) for values in told)
+
+
+def test_values_are_looked_at_every_second(monkeypatch):
+    """A run of slow steps does not go on for a long time with a loss that is no number."""
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    recorder = Recorder(losses={4: float("nan")}, on_step=lambda step: setattr(clock, "now", clock.now + 0.4))
+    with pytest.raises(TrainingError, match=r"The loss of step 5 is nan"):
+        recorder.run(resumed_from="model.ckpt-0")
+    assert len(recorder.steps) == 7
+
+
+def test_the_clock_of_training_stands_still_during_actions_and_saves(monkeypatch):
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+
+    def passing(seconds):
+        def act(step):
+            clock.now += seconds
+
+        return act
+
+    recorder, told = Recorder(on_step=passing(2.0)), []
+    recorder.save = passing(1000.0)
+    recorder.run(every=[(3, passing(500.0))], report=told.append)
+    assert [values.seconds for values in told] == [2.0 * step for step in range(1, 11)]

@@ -7,28 +7,28 @@ book. Row `r` of R has the flat positions `splits[r]` to `splits[r + 1]` (exclus
 import tensorflow as tf
 
 
-def splits_of(lengths: tf.Tensor) -> tf.Tensor:
+def row_splits(lengths: tf.Tensor) -> tf.Tensor:
     """Return the splits of rows of the given lengths, int32 [R].
 
-    >>> splits_of(tf.constant([2, 0, 3])).numpy().tolist()
+    >>> row_splits(tf.constant([2, 0, 3])).numpy().tolist()
     [0, 2, 2, 5]
     """
     return tf.concat([[0], tf.cumsum(lengths)], 0)
 
 
-def lengths_of(splits: tf.Tensor) -> tf.Tensor:
+def row_lengths(splits: tf.Tensor) -> tf.Tensor:
     """Return the lengths of rows, int32 [R].
 
-    >>> lengths_of(tf.constant([0, 2, 2, 5])).numpy().tolist()
+    >>> row_lengths(tf.constant([0, 2, 2, 5])).numpy().tolist()
     [2, 0, 3]
     """
     return splits[1:] - splits[:-1]
 
 
-def row_ids(splits: tf.Tensor) -> tf.Tensor:
+def value_rowids(splits: tf.Tensor) -> tf.Tensor:
     """Return the row of each flat position, int32.
 
-    >>> row_ids(tf.constant([0, 2, 2, 5])).numpy().tolist()
+    >>> value_rowids(tf.constant([0, 2, 2, 5])).numpy().tolist()
     [0, 0, 2, 2, 2]
     """
     beginnings = splits[1:-1]
@@ -52,24 +52,24 @@ def ranges(starts: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
     >>> rows.numpy().tolist(), numbers.numpy().tolist()
     ([0, 0, 1, 1, 1], [10, 11, 20, 21, 22])
     """
-    splits = splits_of(lengths)
-    rows = row_ids(splits)
+    splits = row_splits(lengths)
+    rows = value_rowids(splits)
     return rows, tf.range(splits[-1]) + tf.gather(starts - splits[:-1], rows)
 
 
-def counts(rows: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
+def bincount(rows: tf.Tensor, num_rows: tf.Tensor) -> tf.Tensor:
     """Return how often each row occurs among `rows`, int32 [num_rows].
 
-    >>> counts(tf.constant([0, 0, 2]), 3).numpy().tolist()
+    >>> bincount(tf.constant([0, 0, 2]), 3).numpy().tolist()
     [2, 0, 1]
     """
     return tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, num_rows)
 
 
-def positions_of(flags: tf.Tensor) -> tf.Tensor:
+def positions_where(flags: tf.Tensor) -> tf.Tensor:
     """Return the positions at which a bool tensor [N] is true, int32.
 
-    >>> positions_of(tf.constant([False, True, True])).numpy().tolist()
+    >>> positions_where(tf.constant([False, True, True])).numpy().tolist()
     [1, 2]
     """
     return tf.cast(tf.where(flags)[:, 0], tf.int32)

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_squad.data import paragraphs
+from bert_squad.data import passages
 from bert_squad.data.examples import SquadExample
-from bert_squad.data.paragraphs import ParagraphMemory, TokenizedParagraph, narrow_answer
+from bert_squad.data.passages import PassageMemory, TokenizedPassage, narrow_answer
 from bert_squad.text.tokenization import FullTokenizer
 
 
@@ -18,11 +18,11 @@ def tokenizer(tmp_path_factory):
 
 
 def test_words_and_pieces_know_each_other(tokenizer):
-    paragraph = TokenizedParagraph(["ab", "\u00ad", "c,d", "e"], tokenizer)
-    assert paragraph.tokens == ["a", "##b", "c", ",", "d", "e"]
-    assert paragraph.ids == [4, 14, 6, 12, 7, 8]
-    assert paragraph.tok_to_orig_index == [0, 0, 2, 2, 2, 3]
-    assert paragraph.orig_to_tok_index == [0, 2, 2, 5]
+    passage = TokenizedPassage(["ab", "\u00ad", "c,d", "e"], tokenizer)
+    assert passage.tokens == ["a", "##b", "c", ",", "d", "e"]
+    assert passage.ids == [4, 14, 6, 12, 7, 8]
+    assert passage.tok_to_orig_index == [0, 0, 2, 2, 2, 3]
+    assert passage.orig_to_tok_index == [0, 2, 2, 5]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_words_and_pieces_know_each_other(tokenizer):
     ],
 )
 def test_answer_in_pieces(tokenizer, start_position, end_position, answer, expected):
-    paragraph = TokenizedParagraph(["ab", "\u00ad", "c,d", "e"], tokenizer)
-    example = SquadExample("x", "", paragraph.doc_tokens, answer, start_position, end_position)
-    assert paragraph.tok_answer(example, tokenizer.tokenize(answer)) == expected
+    passage = TokenizedPassage(["ab", "\u00ad", "c,d", "e"], tokenizer)
+    example = SquadExample("x", "", passage.doc_tokens, answer, start_position, end_position)
+    assert passage.tok_answer(example, tokenizer.tokenize(answer)) == expected
 
 
 def test_answer_narrows_to_its_own_pieces():
@@ -64,7 +64,7 @@ def test_narrowing_is_that_of_the_plain_search(tokens, data):
     expected = [*matches, (start, end)][0]
     assert narrow_answer(tokens, start, end, answer) == expected
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paragraphs, "_PLAIN_SEARCH", 0)
+        patch.setattr(passages, "_PLAIN_SEARCH", 0)
         assert narrow_answer(tokens, start, end, answer) == expected
 
 
@@ -92,25 +92,25 @@ def test_narrowing_in_a_long_word_looks_at_each_piece_once(last):
     assert tokens.looked_at <= len(tokens)
 
 
-def test_remembered_paragraphs_are_bounded(tokenizer, monkeypatch):
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PIECES", 5)
-    memory = ParagraphMemory(tokenizer)
-    documents = [["a", "b"], ["c"], ["d", "e"], ["f"], ["abcdefgh"]]
+def test_remembered_passages_are_bounded(tokenizer, monkeypatch):
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PIECES", 5)
+    memory = PassageMemory(tokenizer)
+    texts = [["a", "b"], ["c"], ["d", "e"], ["f"], ["abcdefgh"]]
     sizes = []
-    for doc_tokens in documents:
+    for doc_tokens in texts:
         assert memory.tokenized(doc_tokens).doc_tokens is doc_tokens
-        sizes.append(len(memory._paragraphs))
+        sizes.append(len(memory._passages))
     assert sizes == [1, 2, 3, 3, 1]  # of 2, 3, 5, 4 and 8 WordPieces; the last one stays however long it is
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PARAGRAPHS", 2)
-    for doc_tokens in documents[:4]:
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PASSAGES", 2)
+    for doc_tokens in texts[:4]:
         memory.tokenized(doc_tokens)
-    assert [paragraph.doc_tokens for paragraph in memory._paragraphs.values()] == [["d", "e"], ["f"]]
+    assert [passage.doc_tokens for passage in memory._passages.values()] == [["d", "e"], ["f"]]
 
 
-def test_the_longest_unused_paragraph_is_forgotten_first(tokenizer, monkeypatch):
-    monkeypatch.setattr(paragraphs, "_MAX_REMEMBERED_PARAGRAPHS", 2)
-    memory = ParagraphMemory(tokenizer)
+def test_the_longest_unused_passage_is_forgotten_first(tokenizer, monkeypatch):
+    monkeypatch.setattr(passages, "_MAX_REMEMBERED_PASSAGES", 2)
+    memory = PassageMemory(tokenizer)
     first, second, third = ["a"], ["b"], ["c"]
     for doc_tokens in (first, second, first, third):
         memory.tokenized(doc_tokens)
-    assert [paragraph.doc_tokens for paragraph in memory._paragraphs.values()] == [first, third]
+    assert [passage.doc_tokens for passage in memory._passages.values()] == [first, third]

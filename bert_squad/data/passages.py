@@ -1,4 +1,4 @@
-"""Tokenize paragraphs, and find answers among their WordPieces."""
+"""Tokenize passages, and find answers among their WordPieces."""
 
 import collections
 import functools
@@ -10,8 +10,8 @@ import numpy as np
 
 from bert_squad.data.examples import SquadExample
 
-# Together some 30 MB. Tokenizing a paragraph anew takes little: its words are remembered by the tokenizer.
-_MAX_REMEMBERED_PARAGRAPHS = 4096
+# Together some 30 MB. Tokenizing a passage anew takes little: its words are remembered by the tokenizer.
+_MAX_REMEMBERED_PASSAGES = 4096
 _MAX_REMEMBERED_PIECES = 1 << 19
 _PLAIN_SEARCH = 1 << 12  # WordPieces compared: up to so many a plain search is as quick as any
 
@@ -32,8 +32,8 @@ class Tokenizer(Protocol):
         ...
 
 
-class TokenizedParagraph:
-    """The WordPieces of a paragraph, their ids, and where its words lie among them."""
+class TokenizedPassage:
+    """The WordPieces of a passage, their ids, and where its words lie among them."""
 
     def __init__(self, doc_tokens: list[str], tokenizer: Tokenizer):
         self.doc_tokens = doc_tokens
@@ -76,7 +76,7 @@ def narrow_answer(
     """Find the WordPieces of an answer within those of its words.
 
     Args:
-      tokens: WordPieces of the document.
+      tokens: WordPieces of the passage.
       tok_start: first WordPiece to look at.
       tok_end: last WordPiece to look at, inclusive.
       answer_tokens: WordPieces of the answer's text.
@@ -112,28 +112,28 @@ def _find(tokens: list[str], wanted: list[str], begin: int, end: int) -> int:
     return begin + place if place >= 0 else -1
 
 
-class ParagraphMemory:
-    """Tokenizes a paragraph once as long as its questions come close together.
+class PassageMemory:
+    """Tokenizes a passage once as long as its questions come close together.
 
-    Examples of a paragraph share one `doc_tokens` list, so its identity is the key; the remembered paragraph
+    Examples of a passage share one `doc_tokens` list, so its identity is the key; the remembered passage
     holds the list, so that no other can take its identity. The longest unused are forgotten first.
     """
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
-        self._paragraphs: collections.OrderedDict[int, TokenizedParagraph] = collections.OrderedDict()
+        self._passages: collections.OrderedDict[int, TokenizedPassage] = collections.OrderedDict()
         self._num_pieces = 0
 
-    def tokenized(self, doc_tokens: list[str]) -> TokenizedParagraph:
-        """Return a paragraph, tokenized now or remembered."""
+    def tokenized(self, doc_tokens: list[str]) -> TokenizedPassage:
+        """Return a passage, tokenized now or remembered."""
         key = id(doc_tokens)
-        if key in self._paragraphs:
-            self._paragraphs.move_to_end(key)
-            return self._paragraphs[key]
-        paragraph = self._paragraphs[key] = TokenizedParagraph(doc_tokens, self._tokenizer)
-        self._num_pieces += len(paragraph.ids)
-        while len(self._paragraphs) > 1 and (
-            self._num_pieces > _MAX_REMEMBERED_PIECES or len(self._paragraphs) > _MAX_REMEMBERED_PARAGRAPHS
+        if key in self._passages:
+            self._passages.move_to_end(key)
+            return self._passages[key]
+        passage = self._passages[key] = TokenizedPassage(doc_tokens, self._tokenizer)
+        self._num_pieces += len(passage.ids)
+        while len(self._passages) > 1 and (
+            self._num_pieces > _MAX_REMEMBERED_PIECES or len(self._passages) > _MAX_REMEMBERED_PASSAGES
         ):
-            self._num_pieces -= len(self._paragraphs.popitem(last=False)[1].ids)
-        return paragraph
+            self._num_pieces -= len(self._passages.popitem(last=False)[1].ids)
+        return passage

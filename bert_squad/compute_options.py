@@ -10,7 +10,7 @@ from bert_squad.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
-class Speed:
+class ComputeOptions:
     """The choices that make a run fast. The defaults are exact.
 
     Attributes:
@@ -25,7 +25,7 @@ class Speed:
     jit_compile: bool = False
 
 
-def speed_of(config: SquadConfig) -> Speed:
+def choose_compute_options(config: SquadConfig) -> ComputeOptions:
     """Return what a run's flags say; with `config.fast`, fill in what they leave open, and log it.
 
     TensorFlow is loaded to look for a GPU, but only with `config.fast`.
@@ -42,27 +42,27 @@ def speed_of(config: SquadConfig) -> Speed:
         device, best = _best_on_this_device()
         if said.get("jit_compile"):
             best = dataclasses.replace(best, pad_to="max")
-        speed = dataclasses.replace(best, **said)
+        options = dataclasses.replace(best, **said)
     else:
-        speed = Speed(**said)
-    if speed.jit_compile and speed.pad_to == "batch":
+        options = ComputeOptions(**said)
+    if options.jit_compile and options.pad_to == "batch":
         raise ConfigError(
             "--jit_compile compiles a step for each length of a batch, so it does not go with --pad_to=batch; leave "
             "one of them out."
         )
     if not config.fast:
-        return speed
+        return options
     logging.info(
         "--fast on %s: --dtype=%s --pad_to=%s --%sjit_compile",
         device,
-        speed.dtype,
-        speed.pad_to,
-        "" if speed.jit_compile else "no",
+        options.dtype,
+        options.pad_to,
+        "" if options.jit_compile else "no",
     )
-    return speed
+    return options
 
 
-def _best_on_this_device() -> tuple[str, Speed]:
+def _best_on_this_device() -> tuple[str, ComputeOptions]:
     """Return the device's description and what is best there; BUILD_NOTES.md says where that was measured."""
     import tensorflow as tf
 
@@ -72,10 +72,10 @@ def _best_on_this_device() -> tuple[str, Speed]:
         has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
         dtype = "bfloat16" if has_bfloat16 else "float16"
         # Compiled steps are compiled for each shape, so windows keep one length.
-        return details.get("device_name", "a GPU"), Speed(dtype, "max", True)
+        return details.get("device_name", "a GPU"), ComputeOptions(dtype, "max", True)
     if cpu_has_bfloat16():
-        return "a CPU with bfloat16 instructions", Speed("bfloat16", "batch", False)
-    return "a CPU without bfloat16 instructions", Speed("float32", "batch", False)
+        return "a CPU with bfloat16 instructions", ComputeOptions("bfloat16", "batch", False)
+    return "a CPU without bfloat16 instructions", ComputeOptions("float32", "batch", False)
 
 
 def cpu_has_bfloat16(cpu_info: str = "/proc/cpuinfo") -> bool:
