@@ -174,9 +174,10 @@ class _Run:
     def train(self) -> None:
         train_model(self.config, self.bert_config, self.tokenizer, self.compute, self.model)
 
-    def load_weights(self) -> None:
+    def load_weights(self) -> int | None:
+        """Load what is predicted with and exported; return its step, if anything says it."""
         config = self.config
-        place = load_to_predict(
+        place, step = load_to_predict(
             self.model,
             config.output_dir,
             config.init_checkpoint,
@@ -187,6 +188,7 @@ class _Run:
             choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
             check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
+        return step
 
     def predict(self) -> None:
         records = self.path(EVAL_RECORDS)

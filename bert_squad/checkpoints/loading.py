@@ -35,6 +35,7 @@ class LoadSummary:
       missing: variables of the model that keep their initial values.
       left_over: entries of the checkpoint that the model has no use for.
       ignored: entries that are expected to be of no use: Adam slots, step and pre-training heads.
+      step: number of training steps that the checkpoint says were done; None when it does not say.
     """
 
     path: str
@@ -43,6 +44,7 @@ class LoadSummary:
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    step: int | None = None
 
     def __str__(self) -> str:
         ignored = (
@@ -144,6 +146,7 @@ def assign(reader: CheckpointReader, variables: dict[str, NamedVariable], path: 
     for name in matched:
         check_shape(name, reader.shapes[name], variables[name].shape, path)
     values = {name: as_float32(variables[name].from_checkpoint(reader[name]), name, path) for name in matched}
+    step = reader.step  # before anything changes: it may be damaged, too
     for name, value in values.items():
         variables[name].variable.assign(value)
     others = sorted(set(reader) - set(matched))
@@ -154,6 +157,7 @@ def assign(reader: CheckpointReader, variables: dict[str, NamedVariable], path: 
         missing=tuple(sorted(set(variables) - set(matched))),
         left_over=tuple(name for name in others if not is_ignored(name)),
         ignored=tuple(name for name in others if is_ignored(name)),
+        step=step,
     )
     num_layers = layer_count(reader)
     is_partial = any(_is_missed(name, num_layers) for name in summary.missing)

@@ -1,6 +1,7 @@
 """Which weights a prediction or an export uses: the latest of its directory, else those that were named."""
 
 import os
+from typing import NamedTuple
 
 from absl import logging
 
@@ -10,9 +11,21 @@ from bert_squad.checkpoints.loading import LoadSummary, load_checkpoint
 from bert_squad.errors import CheckpointError
 
 
+class LoadedWeights(NamedTuple):
+    """Where the weights of a model come from.
+
+    Attributes:
+      directory: of the checkpoint; None for random weights.
+      step: number of training steps done; None when nothing says so.
+    """
+
+    directory: str | None
+    step: int | None
+
+
 def load_to_predict(
     model, output_dir: str, init_checkpoint: str | None, *, allow_random_weights: bool, has_trained: bool
-) -> str | None:
+) -> LoadedWeights:
     """Fill a model with the latest checkpoint of a directory, else with `init_checkpoint`.
 
     Args:
@@ -21,9 +34,6 @@ def load_to_predict(
       init_checkpoint: as for `load_checkpoint`, or None.
       allow_random_weights: do without a checkpoint, or with one that has no span head.
       has_trained: the run has just trained, so that nobody wonders why `init_checkpoint` is not used.
-
-    Returns:
-      The directory of the checkpoint; None for random weights.
 
     Raises:
       CheckpointError: when there is no checkpoint that can answer questions, unless random weights are allowed.
@@ -35,7 +45,7 @@ def load_to_predict(
         logging.info("Predicting with %s, step %d.", prefix, step)
         if init_checkpoint and not has_trained:
             logging.info("--init_checkpoint=%s is not used, since %s is there.", init_checkpoint, prefix)
-        return os.path.dirname(prefix) or "."
+        return LoadedWeights(os.path.dirname(prefix) or ".", step)
     unnamed = state_file.checkpoints_in(output_dir)
     if unnamed:
         logging.warning(
@@ -44,16 +54,18 @@ def load_to_predict(
             ", ".join(unnamed),
         )
     if init_checkpoint:
-        _check_head(load_checkpoint(model, init_checkpoint), allow_random_weights)
+        summary = load_checkpoint(model, init_checkpoint)
+        _check_head(summary, allow_random_weights)
         is_directory = files.is_directory(init_checkpoint)
-        return init_checkpoint if is_directory else os.path.dirname(init_checkpoint) or "."
+        place = init_checkpoint if is_directory else os.path.dirname(init_checkpoint) or "."
+        return LoadedWeights(place, summary.step)
     if not allow_random_weights:
         raise CheckpointError(
             f"There is no checkpoint in {output_dir} and no --init_checkpoint, so there is nothing to "
             "predict with: train first, or name one (--allow_random_weights predicts with random weights)."
         )
     logging.warning("Predicting with random weights, as --allow_random_weights says.")
-    return None
+    return LoadedWeights(None, None)
 
 
 def _check_head(summary: LoadSummary, allow_random_weights: bool) -> None:
