@@ -118,6 +118,9 @@ class StepValues(NamedTuple):
 Action = Callable[[int], object]
 """Does something after a step; is given the number of steps done."""
 
+Listener = Callable[[StepValues], object]
+"""Hears of a step; a value that it reads is waited for."""
+
 
 def train(
     train_step: Callable,
@@ -129,7 +132,7 @@ def train(
     save_steps: int,
     resumed_from: str | None = None,
     every: Sequence[tuple[int, Action]] = (),
-    report: Callable[[StepValues], None] = lambda _: None,
+    report: Sequence[Listener] = (),
 ) -> None:
     """Train from `first_step` to `num_train_steps`, saving at the start, on the way and at the end.
 
@@ -143,7 +146,7 @@ def train(
       resumed_from: the checkpoint that this run continues, or None: then one is saved before the first step.
       every: pairs of a number and an action, which is done whenever that many steps more are done and after the last
         step, in this order and before the save of that step; so a run that is killed meanwhile does it again.
-      report: is told of every step.
+      report: each is told of every step, in this order.
 
     Raises:
       TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint. That is
@@ -174,7 +177,8 @@ def train(
                     _check_finite(unread, last_saved)
                     unread, last_read = [], started
             seconds += time.monotonic() - started
-            report(values._replace(seconds=seconds))
+            for listener in report:
+                listener(values._replace(seconds=seconds))
             for action in actions:
                 action(step)
             signal_number = stop.signal_number  # read once: it may come at any moment

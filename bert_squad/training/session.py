@@ -98,7 +98,7 @@ def train_model(
             ),
             save_steps=config.save_checkpoints_steps,
             resumed_from=latest,
-            report=progress.update,
+            report=[progress.update],
         )
 
 

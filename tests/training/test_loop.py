@@ -199,7 +199,7 @@ def test_values_stay_on_the_device_until_somebody_wants_them(monkeypatch):
     recorder.train_step = lambda step, batch: (Value(int(step) + 1, reads), 0.1, Value(0, reads))
     recorder.save = lambda step: read_at_saves.append([number for number in reads if number])
     told = []
-    recorder.run(report=told.append)
+    recorder.run(report=[told.append])
     # The first is looked at because no look was before it; then all, in order, before the next save.
     assert read_at_saves == [[], list(range(1, 5)), list(range(1, 9)), list(range(1, 11))]
     assert [values.step for values in told] == list(range(1, 11))
@@ -228,5 +228,5 @@ def test_the_clock_of_training_stands_still_during_actions_and_saves(monkeypatch
 
     recorder, told = Recorder(on_step=passing(2.0)), []
     recorder.save = passing(1000.0)
-    recorder.run(every=[(3, passing(500.0))], report=told.append)
+    recorder.run(every=[(3, passing(500.0))], report=[told.append])
     assert [values.seconds for values in told] == [2.0 * step for step in range(1, 11)]
