@@ -10,7 +10,6 @@ import tensorflow as tf
 from bert_squad.answers.nbest import NbestOptions, RawResult, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.tf1 import tf1_variables
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
 from bert_squad.data.examples import read_squad_examples, shuffle_examples
@@ -136,14 +135,13 @@ class OurProgram:
         return lambda: self._write("conversion.tf_record", self._flags.train_seq_length, is_training=True)
 
     def _model(self, speed: Speed) -> BertForSquad:
-        return BertForSquad(self.bert_config, speed.dtype, leave_out_padding=speed.pad_to == "batch")
+        return BertForSquad(self.bert_config, speed.dtype, pad_to=speed.pad_to)
 
     def _training(self, speed: Speed):
         model = self._model(speed)
-        trained = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
         train_step = make_train_step(
             model,
-            AdamWeightDecay(trained),
+            AdamWeightDecay.for_model(model),
             learning_rate=5e-5,
             num_train_steps=1000,
             num_warmup_steps=100,
@@ -164,7 +162,7 @@ class OurProgram:
         return turn
 
     def _prediction(self, speed: Speed):
-        predict = make_predictor(self._model(speed).for_prediction(), jit_compile=speed.jit_compile)
+        predict = make_predictor(self._model(speed), jit_compile=speed.jit_compile)
 
         def turn() -> int:
             batches = predict_batches_by_length(

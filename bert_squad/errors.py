@@ -21,6 +21,10 @@ for RunInterruptedError).
 class BertSquadError(Exception):
     """Base of every error that bert_squad raises on purpose."""
 
+    ag_pass_through = (
+        True  # AutoGraph, which runs the model for Keras, is not to put an error of its own in its place
+    )
+
 
 class ConfigError(BertSquadError, ValueError):
     """A flag or a configuration value is wrong."""

@@ -78,9 +78,7 @@ class _Run:
         self.unscorable: str | None = None  # why they cannot be scored
         self.export_dir = config.export_dir or self.path(EXPORT)
         tf_keras.utils.set_random_seed(config.seed)
-        self.model = BertForSquad(
-            self.bert_config, self.speed.dtype, leave_out_padding=self.speed.pad_to == "batch"
-        )
+        self.model = BertForSquad(self.bert_config, compute_dtype=self.speed.dtype, pad_to=self.speed.pad_to)
 
     def path(self, name: str) -> str:
         return files.join(self.config.output_dir, name)
