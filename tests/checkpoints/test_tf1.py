@@ -20,7 +20,7 @@ def model():
 
 
 def optimizer_of(model) -> AdamWeightDecay:
-    return AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    return AdamWeightDecay.for_model(model)
 
 
 def test_names_shapes_dtypes_and_slots_are_those_of_a_legacy_training_checkpoint(model, tmp_path):

@@ -25,7 +25,7 @@ def new_model():
 
 
 def new_optimizer(model) -> AdamWeightDecay:
-    return AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    return AdamWeightDecay.for_model(model)
 
 
 class Run:
