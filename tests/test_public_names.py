@@ -5,6 +5,14 @@ import pytest
 import bert_squad
 
 PROMISED = {
+    "AdamWeightDecay",
+    "ExportedModel",
+    "export_model",
+    "make_predictor",
+    "make_train_step",
+    "predict_batches",
+    "train_batches",
+    "write_features",
     "BertConfig",
     "BertForSquad",
     "FullTokenizer",
