@@ -21,9 +21,9 @@ for RunInterruptedError).
 class BertSquadError(Exception):
     """Base of every error that bert_squad raises on purpose."""
 
-    ag_pass_through = (
-        True  # AutoGraph, which runs the model for Keras, is not to put an error of its own in its place
-    )
+    # Where one is raised within a model, AutoGraph must not replace it by an error of its own, nor Keras add to it.
+    ag_pass_through = True
+    _keras_call_info_injected = True
 
 
 class ConfigError(BertSquadError, ValueError):

@@ -219,6 +219,7 @@ def make_training_attention(rate: float) -> Callable:
         context = tf.matmul(dropped_part(probabilities, mask_key) if rate else probabilities, value)
 
         def gradient(upstream):
+            """Map [B, N, S, D] to the gradients of query, key and value; the bias and the key of the mask have none."""
             dropped, d_scores = score_gradient(
                 probabilities,
                 tf.matmul(upstream, value, transpose_b=True),

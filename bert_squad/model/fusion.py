@@ -60,9 +60,11 @@ def fused(function: Callable) -> Callable:
 
     @tf.custom_gradient
     def differentiable(*arguments):
+        """Return what `function` does."""
         outputs = forward(*arguments)
 
         def gradient(*upstream):
+            """Map the gradients of the outputs, each in its shape, to those of all arguments; None for no float."""
             found = iter(backward(arguments, upstream if isinstance(outputs, tuple) else upstream[0]))
             return [next(found) if argument.dtype.is_floating else None for argument in arguments]
 

@@ -99,6 +99,7 @@ class Packed:
         ends = tf.cumsum(lengths)
         first_row, real = ends - lengths, ends[-1]
         multiple = max(ROWS_ROUNDED_TO, batch * (input_mask.shape[1] or 0) // 16)
+        # For each row, [R]: whether it is real, its sequence, its position there, and its place among all B*S.
         rows = tf.range(_rounded_up(tf.maximum(real, 1), multiple))
         self._is_real = rows < real
         sequence = tf.minimum(tf.searchsorted(ends, rows, side="right"), batch - 1)
@@ -107,6 +108,8 @@ class Packed:
         self._shape = tf.shape(input_mask)
         self._row_of_batch = self._rows_and_mask(first_row, lengths, size)
 
+        # For each group, the rows of its positions [B_g, S_g]; for each sequence, [B], where it begins when all groups
+        # are laid end to end; from that, for each row, its place there, [R].
         by_length = tf.argsort(lengths)
         count = min(GROUPS, batch)
         sizes = [(batch + number) // count for number in range(count)]
@@ -163,6 +166,7 @@ PACKINGS: dict[str, type[Padded | Packed]] = {"padded": Padded, "trimmed": Trimm
 
 
 def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:
+    """Return the next multiple of a whole number [], or itself."""
     return (number + multiple - 1) // multiple * multiple
 
 
@@ -185,7 +189,10 @@ def _take(groups, position_of_row, rows_and_masks):
 
     @tf.custom_gradient
     def take(*groups):
+        """Map groups [B_g, S_g, H] to rows [R, H]."""
+
         def gradient(upstream):
+            """Map [R, H] to the gradients of the groups, [B_g, S_g, H] each."""
             return tuple(_or_zero(tf.gather(upstream, row), is_real) for row, is_real in rows_and_masks)
 
         return _taken_rows(groups, position_of_row), gradient
@@ -198,7 +205,10 @@ def _place(rows, rows_and_masks, position_of_row, row_is_real):
 
     @tf.custom_gradient
     def place(rows):
+        """Map rows [R, H] to groups [B_g, S_g, H]."""
+
         def gradient(*upstream):
+            """Map [B_g, S_g, H] for each group to the gradient of the rows, [R, H]."""
             return _or_zero(_taken_rows(upstream, position_of_row), row_is_real)
 
         return tuple(tf.gather(rows, row) for row, _ in rows_and_masks), gradient

@@ -69,6 +69,7 @@ class AdamWeightDecay(tf.Module):
 
     @staticmethod
     def _zeros_like(variable: tf.Variable) -> tf.Variable:
+        """Make a slot: float32 of the variable's shape."""
         return tf.Variable(tf.zeros(variable.shape, tf.float32), trainable=False)
 
     @property

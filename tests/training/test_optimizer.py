@@ -24,15 +24,11 @@ def new_model():
     return BertForSquad(BertConfig.from_json_file(str(golden("model/trajectory/bert_config.json"))))
 
 
-def new_optimizer(model) -> AdamWeightDecay:
-    return AdamWeightDecay.for_model(model)
-
-
 class Run:
     """The golden run, one step at a time."""
 
     def __init__(self, model):
-        self.model, self.optimizer = model, new_optimizer(model)
+        self.model, self.optimizer = model, AdamWeightDecay.for_model(model)
         self.batches = np.load(golden("model/trajectory/batches.npz"))
         self.train_step = make_train_step(
             model,
@@ -122,6 +118,12 @@ def test_gradients_of_the_first_step():
             continue
         gradient = named[name].to_checkpoint(tf.convert_to_tensor(gradient))
         np.testing.assert_allclose(gradient, expected[name], atol=1e-6, err_msg=name)
+
+
+def test_the_optimizer_of_a_model_has_all_but_the_pooler():
+    model = new_model()
+    wanted = {name for name in tf1_variables(model) if not name.startswith("bert/pooler/")}
+    assert set(AdamWeightDecay.for_model(model).variables_by_name) == wanted
 
 
 def test_norm_counts_repeated_rows_separately():
