@@ -39,8 +39,8 @@ class BertForSquad(tf_keras.Model):
     `tf_keras.utils.set_random_seed` before for the same ones again.
 
     Keras trains it on the batches of `train_batches`, which hold features and labels in one dict:
-    `model.compile("adam")`, `model.fit(batches, steps_per_epoch=…)`. `training.loop.make_train_step` is the legacy
-    program's way, to the same numbers.
+    `model.compile("adam")`, `model.fit(batches, steps_per_epoch=…)`. The step of `training.loop.make_train_step` gives
+    the legacy program's numbers.
 
     Raises:
       ConfigError: for a policy or a `pad_to` that is none of these.

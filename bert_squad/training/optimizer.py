@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from bert_squad.checkpoints.tf1 import tf1_variables
+from bert_squad.errors import ConfigError
 from bert_squad.model.fusion import compiled
 from bert_squad.model.squad_model import BertForSquad
 
@@ -64,7 +65,16 @@ class AdamWeightDecay(tf.Module):
 
     @classmethod
     def for_model(cls, model: BertForSquad) -> "AdamWeightDecay":
-        """Make the optimizer of a model: over all variables that the loss reaches, the pooler's left out."""
+        """Make the optimizer of a model: over all variables that the loss reaches, the pooler's left out.
+
+        Raises:
+          ConfigError: when the model's weights are not float32.
+        """
+        if model.variable_dtype != "float32":
+            raise ConfigError(
+                f"The model's weights are {model.variable_dtype}, and training needs float32; make it with "
+                f'compute_dtype="{model.variable_dtype}", which computes in that type all the same.'
+            )
         return cls({name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained})
 
     @staticmethod

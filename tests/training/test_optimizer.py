@@ -7,6 +7,7 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.tf1 import SLOT_NAMES, Tf1Reader, tf1_variables
+from bert_squad.errors import ConfigError
 from bert_squad.model.span_head import span_loss
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.loop import make_train_step
@@ -124,6 +125,14 @@ def test_the_optimizer_of_a_model_has_all_but_the_pooler():
     model = new_model()
     wanted = {name for name in tf1_variables(model) if not name.startswith("bert/pooler/")}
     assert set(AdamWeightDecay.for_model(model).variables_by_name) == wanted
+
+
+def test_narrow_weights_are_not_trained():
+    narrow = new_model().with_all_in("bfloat16")
+    with pytest.raises(
+        ConfigError, match=r"weights are bfloat16, and .* make it with compute_dtype=\"bfloat16\""
+    ):
+        AdamWeightDecay.for_model(narrow)
 
 
 def test_norm_counts_repeated_rows_separately():
