@@ -18,6 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["bert_squad", "bert_squad.*"]),
+    package_data={"bert_squad": ["py.typed"]},
     py_modules=["run_squad"],
     install_requires=[
         f"tensorflow{LINE}",

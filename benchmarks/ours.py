@@ -10,7 +10,6 @@ import tensorflow as tf
 from bert_squad.answers.nbest import NbestOptions, RawResult, stream_predictions
 from bert_squad.answers.prediction import make_predictor
 from bert_squad.bert_config import BertConfig
-from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.compute_options import ComputeOptions, choose_compute_options
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import predict_batches, predict_batches_by_length, train_batches
@@ -135,14 +134,13 @@ class OurProgram:
         return lambda: self._write("conversion.tf_record", self._flags.train_seq_length, is_training=True)
 
     def _model(self, compute: ComputeOptions) -> BertForSquad:
-        return BertForSquad(self.bert_config, compute.dtype, leave_out_padding=compute.pad_to == "batch")
+        return BertForSquad(self.bert_config, compute.dtype, pad_to=compute.pad_to)
 
     def _training(self, compute: ComputeOptions):
         model = self._model(compute)
-        trained = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
         train_step = make_train_step(
             model,
-            AdamWeightDecay(trained),
+            AdamWeightDecay.for_model(model),
             learning_rate=5e-5,
             num_train_steps=1000,
             num_warmup_steps=100,
@@ -163,7 +161,7 @@ class OurProgram:
         return turn
 
     def _prediction(self, compute: ComputeOptions):
-        predict = make_predictor(self._model(compute).for_prediction(), jit_compile=compute.jit_compile)
+        predict = make_predictor(self._model(compute), jit_compile=compute.jit_compile)
 
         def turn() -> int:
             batches = predict_batches_by_length(

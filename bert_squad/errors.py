@@ -21,6 +21,10 @@ for RunInterruptedError).
 class BertSquadError(Exception):
     """Base of every error that bert_squad raises on purpose."""
 
+    # Where one is raised within a model, AutoGraph must not replace it by an error of its own, nor Keras add to it.
+    ag_pass_through = True
+    _keras_call_info_injected = True
+
 
 class ConfigError(BertSquadError, ValueError):
     """A flag or a configuration value is wrong."""

@@ -79,7 +79,7 @@ class _Run:
         self.export_dir = config.export_dir or self.path(EXPORT)
         tf_keras.utils.set_random_seed(config.seed)
         self.model = BertForSquad(
-            self.bert_config, self.compute.dtype, leave_out_padding=self.compute.pad_to == "batch"
+            self.bert_config, compute_dtype=self.compute.dtype, pad_to=self.compute.pad_to
         )
 
     def path(self, name: str) -> str:

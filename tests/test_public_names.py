@@ -1,10 +1,19 @@
 import importlib
 
 import pytest
+from program import ROOT
 
 import bert_squad
 
 PROMISED = {
+    "AdamWeightDecay",
+    "ExportedModel",
+    "export_model",
+    "make_predictor",
+    "make_train_step",
+    "predict_batches",
+    "train_batches",
+    "write_features",
     "BertConfig",
     "BertForSquad",
     "FullTokenizer",
@@ -37,3 +46,9 @@ def test_each_name_is_importable_and_documented(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'BertForNothing'"):
         bert_squad.BertForNothing  # noqa: B018
+
+
+def test_type_checkers_find_the_types():
+    """PEP 561: without the marker in the package, mypy takes it for untyped."""
+    assert (ROOT / "bert_squad" / "py.typed").exists()
+    assert 'package_data={"bert_squad": ["py.typed"]}' in (ROOT / "setup.py").read_text(encoding="utf-8")

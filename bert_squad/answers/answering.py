@@ -49,10 +49,9 @@ class PreparedQuestions:
         records: str,
     ):
         self._config, self._examples, self._tokenizer, self._compute = config, examples, tokenizer, compute
-        self._records, self._model = records, model
+        self._records = records
         self._lengths = WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length)
-        self._own_model = model.for_prediction()
-        self._predict = make_predictor(self._own_model, jit_compile=compute.jit_compile)
+        self._predict = make_predictor(model, jit_compile=compute.jit_compile)
         self.num_features = write_features(
             records,
             examples,
@@ -65,7 +64,6 @@ class PreparedQuestions:
     def answers(self) -> Iterator[ExamplePrediction]:
         """Answer all questions, one after the other, with the present weights of the model."""
         config = self._config
-        self._own_model.take_weights_of(self._model)
         batches = predict_batches_by_length(
             self._records,
             max_seq_length=config.max_seq_length,

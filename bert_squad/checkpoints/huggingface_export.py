@@ -24,7 +24,7 @@ from bert_squad.checkpoints.model_files import VOCAB_FILE
 from bert_squad.checkpoints.names import from_legacy
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_CONFIG_FILE
 from bert_squad.errors import OutputError
-from bert_squad.model.encoder import LAYER_NORM_EPSILON
+from bert_squad.model.layers import LAYER_NORM_EPSILON
 
 
 def write_huggingface_directory(

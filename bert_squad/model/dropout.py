@@ -49,7 +49,7 @@ def keep_mask(shape: tf.Tensor, rate: float, key: tf.Tensor) -> tf.Tensor:
 
 
 def _mixed(word: tf.Tensor) -> tf.Tensor:
-    """Map 32-bit words one to one so that each bit of the input changes half of the bits of the output.
+    """Map uint32 words of any shape one to one so that each bit of the input changes half of the bits of the output.
 
     Source: the finalizer of MurmurHash3 (A. Appleby).
     """
@@ -59,22 +59,27 @@ def _mixed(word: tf.Tensor) -> tf.Tensor:
 
 
 def _shifted_right(word: tf.Tensor, bits: int) -> tf.Tensor:
+    """Shift uint32 words of any shape."""
     return tf.bitwise.right_shift(word, tf.constant(bits, tf.uint32))
 
 
-def site_seed(seed: tf.Tensor, site: int) -> tf.Tensor:
+def site_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
     """Derive the seed of one place in the model from the seed of the step.
 
     Args:
-      seed: int32 [2].
+      seed: int32 [2]; None where nothing is dropped.
       site: number of the place; different places get independent masks.
 
     Returns:
-      int32 [2].
+      int32 [2], or None for None.
     """
+    if seed is None:
+        return None
     return tf.random.experimental.stateless_fold_in(seed, site)
 
 
-def mask_key(seed: tf.Tensor, site: int) -> tf.Tensor:
-    """Return the key of the masks of one place, uint32 [2]; arguments as in `site_seed`."""
+def mask_key(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
+    """Return the key of the masks of one place, uint32 [2], or None for None; arguments as in `site_seed`."""
+    if seed is None:
+        return None
     return tf.random.stateless_uniform([2], site_seed(seed, site), minval=None, maxval=None, dtype=tf.uint32)

@@ -1,38 +1,35 @@
 """The BERT encoder: embeddings, Transformer layers and the pooler, as Keras layers.
 
-Weights exist as soon as a layer is made, so that a checkpoint can be loaded into a model that has not been
-called. Shapes: B batch, S sequence, R rows (the B*S positions, or fewer when padding is left out), H hidden,
-N heads, D head size, I intermediate.
+Matrix products are done in the type that the layers' policy computes in, float32 by default; the sums that run through
+all layers, and their normalisation, always in float32 (for attention see there).
 
-Matrix products are done in the type of the model, float32 by default; the sums that run through all layers and their
-normalisation always in float32 (for attention see there). In training what stands between matrix products is compiled
-(`model.fusion`), and biases and activations are float32 too; in prediction it is left to TensorFlow, because exported
-models must run where there is no compiler.
+Shapes: B batch, S sequence, R rows (the B*S positions, or fewer when padding is left out), H hidden.
 
 Source: `modeling.BertModel`; Devlin et al. 2019, Vaswani et al. 2017.
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tf_keras
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.model.attention import (
-    attend,
-    make_split_with_bias,
-    make_training_attention,
-    merge_heads,
-    split_heads,
-)
+from bert_squad.errors import ConfigError
+from bert_squad.model.attention import SelfAttention, score_biases
 from bert_squad.model.dropout import dropout, mask_key, site_seed
-from bert_squad.model.fusion import fused
-from bert_squad.model.packing import Packed, Padded
-
-LAYER_NORM_EPSILON = 1e-12
-MASKED_SCORE = -10000.0  # added to the scores of padded keys
+from bert_squad.model.layers import (
+    BertLayer,
+    dense_and_activate,
+    dense_drop_add_and_norm,
+    fused_with,
+    initializer,
+    layer_norm,
+    make_dense,
+    make_layer_norm,
+    norm_weights,
+)
+from bert_squad.model.packing import PACKINGS, Packed, Padded
 
 
 def activation_function(name: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -43,7 +40,7 @@ def activation_function(name: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
     return _ACTIVATIONS[(name or "linear").lower()]
 
 
-# The same object each time, by which compiled functions are found again.
+# Each name gives the same object at every call, because `layers.fused_with` compiles once for each object.
 _ACTIVATIONS = {
     "gelu": functools.partial(tf.nn.gelu, approximate=True),
     "relu": tf.nn.relu,
@@ -52,84 +49,36 @@ _ACTIVATIONS = {
 }
 
 
-def initializer(config: BertConfig) -> tf_keras.initializers.Initializer:
-    """Return the initializer of every weight matrix: normal, cut at two standard deviations."""
-    return tf_keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-
-
-def _dense(
-    config: BertConfig, input_size: int, units: int, name: str, dtype: str | None = None
-) -> tf_keras.layers.Dense:
-    layer = tf_keras.layers.Dense(units, kernel_initializer=initializer(config), name=name, dtype=dtype)
-    layer.build((None, input_size))
-    return layer
-
-
-def _layer_norm(config: BertConfig) -> tf_keras.layers.LayerNormalization:
-    layer = tf_keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="LayerNorm")
-    layer.build((None, None, config.hidden_size))
-    return layer
-
-
-def product(x: tf.Tensor, layer: tf_keras.layers.Dense) -> tf.Tensor:
-    """Multiply float [R, _] with the kernel of a layer, in the type of `x`; the bias is not added."""
-    return tf.matmul(x, tf.cast(layer.kernel, x.dtype))
-
-
-def dense(x: tf.Tensor, layer: tf_keras.layers.Dense) -> tf.Tensor:
-    """Apply a layer to float [R, _], in the type of `x`."""
-    return tf.nn.bias_add(product(x, layer), tf.cast(layer.bias, x.dtype))
-
-
-def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """Normalise each row of float32 [..., H] to mean 0 and variance 1, then scale and shift by float32 [H]."""
-    centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
-    return centred * (tf.math.rsqrt(variance + LAYER_NORM_EPSILON) * gamma) + beta
-
-
 def _norm_and_drop(rate: float, summed, gamma, beta, key):
+    """Map float32 [B, S, H], [H], [H] to float32 [B, S, H]."""
     return dropout(layer_norm(summed, gamma, beta), rate, key)
 
 
-def _drop_add_and_norm(rate: float, x, bias, residual, gamma, beta, key):
-    dropped = dropout(tf.cast(x, tf.float32) + bias, rate, key)
-    normed = layer_norm(dropped + residual, gamma, beta)
-    return normed if x.dtype == tf.float32 else (normed, tf.cast(normed, x.dtype))
-
-
-def _wide_and_narrow(normed):
-    """Return what `_drop_add_and_norm` returns as a pair: for the sums, and for the next matrix product."""
-    return normed if isinstance(normed, tuple) else (normed, normed)
-
-
-def _add_and_activate(activation: Callable, x, bias):
-    return tf.cast(activation(tf.cast(x, tf.float32) + bias), x.dtype)
-
-
-@functools.cache  # layers of one description share what is compiled
-def _fused(function: Callable, description) -> Callable:
-    return fused(functools.partial(function, description))
-
-
-class BertEmbeddings(tf_keras.layers.Layer):
+@tf_keras.utils.register_keras_serializable("bert_squad")
+class BertEmbeddings(BertLayer):
     """Sum the word, segment and position embeddings, normalise them and drop some.
+
+    Args: those of `BertLayer`.
 
     Source: `modeling.embedding_lookup`, `modeling.embedding_postprocessor`.
     """
 
-    def __init__(self, config: BertConfig, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self._dropout_rate = config.hidden_dropout_prob
-        hidden = config.hidden_size
+    def make_weights(self, bert_config: BertConfig) -> None:
+        """Make the three tables and the normalisation."""
 
         def table(name: str, rows: int) -> tf.Variable:
-            return self.add_weight(name=name, shape=(rows, hidden), initializer=initializer(config))
+            """Make a variable [rows, H]."""
+            return self.add_weight(
+                name=name,
+                shape=(rows, bert_config.hidden_size),
+                initializer=initializer(bert_config.initializer_range),
+                autocast=False,  # sums are float32, whatever the policy
+            )
 
-        self.word_embeddings = table("word_embeddings", config.vocab_size)
-        self.token_type_embeddings = table("token_type_embeddings", config.type_vocab_size)
-        self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
-        self.layer_norm = _layer_norm(config)
+        self.word_embeddings = table("word_embeddings", bert_config.vocab_size)
+        self.token_type_embeddings = table("token_type_embeddings", bert_config.type_vocab_size)
+        self.position_embeddings = table("position_embeddings", bert_config.max_position_embeddings)
+        self.layer_norm = make_layer_norm(self, bert_config.hidden_size, "layer_norm")
 
     def call(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None):
         """Embed a batch.
@@ -141,113 +90,73 @@ class BertEmbeddings(tf_keras.layers.Layer):
 
         Returns:
           float32 [B, S, H].
+
+        Raises:
+          ConfigError: when S, where it is known before anything is computed, exceeds `max_position_embeddings`.
         """
+        self._check_length(input_ids.shape[1])
         # A gather keeps the gradient of the word embeddings in IndexedSlices, whose norm the optimizer
         # takes as the legacy one did; the two small tables have dense gradients, as there.
         words = tf.gather(self.word_embeddings, input_ids)
         segments = tf.one_hot(segment_ids, self.token_type_embeddings.shape[0], dtype=words.dtype)
         positions = self.position_embeddings[tf.newaxis, : tf.shape(input_ids)[1], :]
         summed = words + tf.matmul(segments, self.token_type_embeddings) + positions
-        summed, *norm = (
-            tf.cast(x, tf.float32) for x in (summed, self.layer_norm.gamma, self.layer_norm.beta)
-        )
+        summed, norm = tf.cast(summed, tf.float32), norm_weights(self.layer_norm)
         if dropout_seed is None:
             return layer_norm(summed, *norm)
-        return _fused(_norm_and_drop, self._dropout_rate)(summed, *norm, mask_key(dropout_seed, 0))
+        norm_and_drop = fused_with(_norm_and_drop, self.bert_config.hidden_dropout_prob)
+        return norm_and_drop(summed, *norm, mask_key(dropout_seed, 0))
+
+    def _check_length(self, length: int | None) -> None:
+        longest = self.bert_config.max_position_embeddings
+        if length is not None and length > longest:
+            raise ConfigError(
+                f"A sequence of {length} WordPieces is longer than the model's {longest} positions; make features with "
+                f"a max_seq_length of at most {longest} (`max_position_embeddings` of its configuration)."
+            )
 
 
-class SelfAttention(tf_keras.layers.Layer):
-    """Let every position of a sequence attend to every other one.
-
-    Args:
-      config: the encoder's description.
-      dense_dtype: see `BertEncoder`.
-      projects_wide: in prediction compute queries and keys in float32, as scores are, whatever the type of the model,
-        unless their weights are of another type.
-
-    Source: `modeling.attention_layer`.
-    """
-
-    def __init__(
-        self, config: BertConfig, dense_dtype: str | None = None, projects_wide: bool = False, **kwargs
-    ):
-        super().__init__(autocast=False, **kwargs)
-        score_dtype = None if projects_wide else dense_dtype
-        self._heads, self._scale = config.num_attention_heads, 1.0 / math.sqrt(config.head_size)
-        self._dropout_rate = config.attention_probs_dropout_prob
-        hidden = config.hidden_size
-        self.query = _dense(config, hidden, hidden, "query", score_dtype)
-        self.key = _dense(config, hidden, hidden, "key", score_dtype)
-        self.value = _dense(config, hidden, hidden, "value", dense_dtype)
-        self._projects_wide = projects_wide and self.query.kernel.dtype == tf.float32
-
-    def call(
-        self,
-        rows: tf.Tensor,
-        narrow: tf.Tensor,
-        packing: Padded | Packed,
-        score_biases: Sequence[tf.Tensor],
-        dropout_seed: tf.Tensor | None = None,
-    ):
-        """Attend.
-
-        Args:
-          rows: float32 [R, H].
-          narrow: the same in the type of the model.
-          packing: where the rows have their places in the batch.
-          score_biases: for each group of the packing [B, 1, 1, K] of the type of the model, added to the scores: 0 for
-            a real key, `MASKED_SCORE` for padding.
-          dropout_seed: int32 [2], or None for no dropout.
-
-        Returns:
-          [R, H] in the type of the model, the heads side by side.
-        """
-        apply, contexts = (dense if dropout_seed is None else product), []
-        of_scores = rows if self._projects_wide and dropout_seed is None else narrow
-        keys = packing.rows_of_keys(of_scores)
-        values = keys if of_scores is narrow else packing.rows_of_keys(narrow)
-        projected = [
-            packing.to_groups(apply(of_scores, self.query)),
-            packing.keys_to_groups(apply(keys, self.key)),
-            packing.keys_to_groups(apply(values, self.value)),
-        ]
-        if dropout_seed is None:
-            for *of_group, score_bias in zip(*projected, score_biases, strict=True):
-                query, key, value = (split_heads(x, self._heads) for x in of_group)
-                contexts.append(attend(query, key, value, score_bias))
-        else:
-            layers = (self.query, self.key, self.value)
-            splits = [make_split_with_bias(self._heads, scale) for scale in (self._scale, 1.0, 1.0)]
-            attend_and_drop = make_training_attention(self._dropout_rate)
-            for group, (*of_group, score_bias) in enumerate(zip(*projected, score_biases, strict=True)):
-                heads = [
-                    split(x, layer.bias) for split, x, layer in zip(splits, of_group, layers, strict=True)
-                ]
-                contexts.append(attend_and_drop(*heads, score_bias, mask_key(dropout_seed, group)))
-        return packing.from_groups(tuple(map(merge_heads, contexts)))
-
-
-class TransformerLayer(tf_keras.layers.Layer):
+@tf_keras.utils.register_keras_serializable("bert_squad")
+class TransformerLayer(BertLayer):
     """One layer: self-attention, then a feed-forward network, each added to its input and normalised.
+
+    Args: those of `BertLayer`.
 
     Source: `modeling.transformer_model`.
     """
 
-    def __init__(
-        self, config: BertConfig, dense_dtype: str | None = None, projects_wide: bool = False, **kwargs
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self._dropout_rate = config.hidden_dropout_prob
-        self._activation = activation_function(config.hidden_act)
-        hidden, intermediate = config.hidden_size, config.intermediate_size
-        self.attention = SelfAttention(config, dense_dtype, projects_wide, name="attention")
-        self.attention_output = _dense(config, hidden, hidden, "attention_output", dense_dtype)
-        self.attention_layer_norm = _layer_norm(config)
-        self.intermediate = _dense(config, hidden, intermediate, "intermediate", dense_dtype)
-        self.output_dense = _dense(config, intermediate, hidden, "output", dense_dtype)
-        self.output_layer_norm = _layer_norm(config)
+    def make_weights(self, bert_config: BertConfig) -> None:
+        """Make the parts of the layer."""
+        hidden, intermediate = bert_config.hidden_size, bert_config.intermediate_size
+        deviation = bert_config.initializer_range
+        self.attention = SelfAttention(bert_config, name="attention", dtype=self.dtype_policy)
+        self.attention_output = make_dense(self, hidden, hidden, "attention_output", deviation)
+        self.attention_layer_norm = make_layer_norm(self, hidden, "attention_layer_norm")
+        self.intermediate = make_dense(self, hidden, intermediate, "intermediate", deviation)
+        self.output_dense = make_dense(self, intermediate, hidden, "output", deviation)
+        self.output_layer_norm = make_layer_norm(self, hidden, "output_layer_norm")
 
     def call(
+        self, states: tf.Tensor, input_mask: tf.Tensor, dropout_seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Transform a batch.
+
+        Args:
+          states: float [B, S, H].
+          input_mask: int32 [B, S], 1 for real positions and 0 for padding.
+          dropout_seed: int32 [2], or None for no dropout.
+
+        Returns:
+          float32 [B, S, H].
+        """
+        packing = Padded(input_mask)
+        rows = packing.pack(tf.cast(states, tf.float32))
+        narrow = tf.cast(rows, self.compute_dtype)
+        biases = score_biases(packing, self.compute_dtype)
+        rows, _ = self.of_rows(rows, narrow, packing, biases, dropout_seed)
+        return packing.unpack(rows)
+
+    def of_rows(
         self,
         rows: tf.Tensor,
         narrow: tf.Tensor,
@@ -259,78 +168,66 @@ class TransformerLayer(tf_keras.layers.Layer):
 
         Args:
           rows: float32 [R, H].
-          narrow: the same in the type of the model.
-          packing: as in `SelfAttention.call`, like the next two.
+          narrow: the same in the type of the policy.
+          packing: as in `SelfAttention.of_rows`, like the next two.
           score_biases: see there.
           dropout_seed: see there.
 
         Returns:
-          The output in both types.
+          The output [R, H] in both types.
         """
-        if dropout_seed is None:
-            context = self.attention(rows, narrow, packing, score_biases)
-            attended = dense(context, self.attention_output)
-            attended = self._add_and_norm(attended, rows, self.attention_layer_norm)
-            activated = self._activation(dense(tf.cast(attended, narrow.dtype), self.intermediate))
-            output = dense(activated, self.output_dense)
-            output = self._add_and_norm(output, attended, self.output_layer_norm)
-            return output, tf.cast(output, narrow.dtype)
-        drop_add_and_norm = _fused(_drop_add_and_norm, self._dropout_rate)
-        activate = _fused(_add_and_activate, self._activation)
-        context = self.attention(rows, narrow, packing, score_biases, site_seed(dropout_seed, 0))
-        normed = drop_add_and_norm(
-            product(context, self.attention_output),
-            self.attention_output.bias,
-            rows,
-            self.attention_layer_norm.gamma,
-            self.attention_layer_norm.beta,
-            mask_key(dropout_seed, 1),
+        rate = self.bert_config.hidden_dropout_prob
+        seed = site_seed(dropout_seed, 0)
+        with tf.name_scope(self.attention.name):
+            context = self.attention.of_rows(rows, narrow, packing, score_biases, seed)
+        attended, narrow = dense_drop_add_and_norm(
+            context, self.attention_output, rows, self.attention_layer_norm, rate, mask_key(dropout_seed, 1)
         )
-        attended, narrow = _wide_and_narrow(normed)
-        normed = drop_add_and_norm(
-            product(activate(product(narrow, self.intermediate), self.intermediate.bias), self.output_dense),
-            self.output_dense.bias,
-            attended,
-            self.output_layer_norm.gamma,
-            self.output_layer_norm.beta,
-            mask_key(dropout_seed, 2),
+        activation = activation_function(self.bert_config.hidden_act)
+        between = dense_and_activate(narrow, self.intermediate, activation, dropout_seed is not None)
+        return dense_drop_add_and_norm(
+            between, self.output_dense, attended, self.output_layer_norm, rate, mask_key(dropout_seed, 2)
         )
-        return _wide_and_narrow(normed)
-
-    @staticmethod
-    def _add_and_norm(x: tf.Tensor, residual: tf.Tensor, norm: tf_keras.layers.LayerNormalization):
-        gamma, beta = (tf.cast(weight, tf.float32) for weight in (norm.gamma, norm.beta))
-        return layer_norm(tf.cast(x, tf.float32) + residual, gamma, beta)
 
 
-class BertEncoder(tf_keras.layers.Layer):
+@tf_keras.utils.register_keras_serializable("bert_squad")
+class Pooler(tf_keras.layers.Dense):
+    """A dense layer that is never trained, whatever `trainable` says: no loss of question answering reaches it."""
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """None."""
+        return []
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """The kernel [H, H] and the bias [H]."""
+        return [self.kernel, self.bias] if self.built else []
+
+
+@tf_keras.utils.register_keras_serializable("bert_squad")
+class BertEncoder(BertLayer):
     """Turn WordPiece ids into hidden states.
 
-    Args:
-      config: sizes, rates and activation.
-      compute_dtype: type of matrix products and attention.
-      dense_dtype: type in which the dense layers keep their weights; None: that of the Keras policy, as all others.
+    Args: those of `BertLayer`.
 
     The pooler is held because checkpoints have it; nothing in question answering uses it.
     """
 
-    def __init__(
-        self, config: BertConfig, compute_dtype: str = "float32", dense_dtype: str | None = None, **kwargs
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self._product_dtype = tf.as_dtype(compute_dtype)
-        self.embeddings = BertEmbeddings(config, name="embeddings")
-        # Rounding in early layers grows on its way through the others, that of queries and keys most (BUILD_NOTES.md).
+    def make_weights(self, bert_config: BertConfig) -> None:
+        """Make the layers and the pooler."""
+        self.embeddings = BertEmbeddings(bert_config, name="embeddings", dtype=self.dtype_policy)
         self.transformer_layers = [
-            TransformerLayer(
-                config,
-                dense_dtype,
-                projects_wide=index < config.num_hidden_layers // 2,
-                name=f"layer_{index}",
-            )
-            for index in range(config.num_hidden_layers)
+            TransformerLayer(bert_config, name=f"layer_{index}", dtype=self.dtype_policy)
+            for index in range(bert_config.num_hidden_layers)
         ]
-        self.pooler = _dense(config, config.hidden_size, config.hidden_size, "pooler")
+        # Rounding in early layers grows on its way through the others, that of queries and keys most (BUILD_NOTES.md).
+        for layer in self.transformer_layers[: bert_config.num_hidden_layers // 2]:
+            layer.attention.projects_wide = True
+        hidden = bert_config.hidden_size
+        self.pooler = make_dense(
+            self, hidden, hidden, "pooler", bert_config.initializer_range, layer_class=Pooler
+        )
 
     def call(
         self,
@@ -338,7 +235,7 @@ class BertEncoder(tf_keras.layers.Layer):
         input_mask: tf.Tensor,
         segment_ids: tf.Tensor,
         dropout_seed: tf.Tensor | None = None,
-        pack: Callable[[tf.Tensor], Padded | Packed] = Padded,
+        packing: str = "padded",
     ) -> list[tf.Tensor]:
         """Encode a batch.
 
@@ -347,27 +244,28 @@ class BertEncoder(tf_keras.layers.Layer):
           input_mask: int32 [B, S], 1 for real positions and 0 for padding.
           segment_ids: int32 [B, S].
           dropout_seed: int32 [2], or None for no dropout.
-          pack: which positions the layers work on (see `model.packing`); those that `Packed` leaves out are undefined.
+          packing: which positions the layers compute, one of `packing.PACKINGS`; those that "packed" leaves out are
+            undefined in the result.
 
         Returns:
           The embedding output and the output of each layer, each float32 [B, S, H]; the last is the sequence
           output.
+
+        Raises:
+          ConfigError: for sequences that are longer than `max_position_embeddings`.
         """
-        embedded = self.embeddings(
-            input_ids, segment_ids, None if dropout_seed is None else site_seed(dropout_seed, 0)
-        )
-        packing = pack(input_mask)
-        score_biases = [
-            (1.0 - tf.cast(mask, self._product_dtype))[:, tf.newaxis, tf.newaxis, :] * MASKED_SCORE
-            for mask in packing.masks
-        ]
-        states = [packing.pack(embedded)]
-        narrow = tf.cast(states[0], self._product_dtype)
+        embedded = self.embeddings(input_ids, segment_ids, site_seed(dropout_seed, 0))
+        places = PACKINGS[packing](input_mask)
+        biases = score_biases(places, self.compute_dtype)
+        states = [places.pack(embedded)]
+        narrow = tf.cast(states[0], self.compute_dtype)
         for index, layer in enumerate(self.transformer_layers):
-            seed = None if dropout_seed is None else site_seed(dropout_seed, index + 1)
-            rows, narrow = layer(states[-1], narrow, packing, score_biases, seed)
+            seed = site_seed(dropout_seed, index + 1)
+            # TensorFlow adds gradients in an order that depends on the names of operations, so names decide last bits.
+            with tf.name_scope(layer.name):
+                rows, narrow = layer.of_rows(states[-1], narrow, places, biases, seed)
             states.append(rows)
-        return [packing.unpack(rows) for rows in states]
+        return [places.unpack(rows) for rows in states]
 
     def pooled_output(self, sequence_output: tf.Tensor) -> tf.Tensor:
         """Return float [B, H]: tanh of a projection of the first position, as pre-training used it."""

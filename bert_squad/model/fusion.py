@@ -1,9 +1,10 @@
-"""Elementwise functions compiled to one pass over memory, forward and backward.
+"""Chains of elementwise operations, compiled by XLA to one loop each, forward and backward.
 
-Between two matrix products the encoder adds, drops, scales and normalises. Done by TensorFlow one operation at a time,
-each reads and writes the whole tensor, and automatic differentiation keeps what each has written. XLA makes one loop of
-such a chain. It is slower than TensorFlow at matrix products on CPUs, so those stay outside (BUILD_NOTES.md, "Where the
-time goes"). On machines with a GPU nothing is compiled here: --jit_compile compiles whole steps there.
+Between two matrix products the encoder adds, drops, scales and normalises. TensorFlow does one operation at a time:
+each reads a whole tensor and writes another, which is kept for the backward pass. XLA makes one loop of the chain, so
+that memory is read once and written once. XLA's matrix products are slower than TensorFlow's on CPUs, so they are not
+part of it (BUILD_NOTES.md, "Where the time goes"). With a GPU nothing is compiled here: --jit_compile compiles whole
+steps there.
 """
 
 import functools
@@ -12,32 +13,32 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
-def one_pass(function: Callable) -> Callable:
+def compiled(function: Callable) -> Callable:
     """Compile a function of tensors, on machines without a GPU.
 
     Args:
-      function: of tensors, returns a tensor or a tuple of them; compiled once for each shape it is given.
+      function: of tensors, returns a tensor or a tuple of them, of any shapes; compiled once for each shape given.
 
     Returns:
       A function that computes the same.
     """
-    compiled = tf.function(function, jit_compile=True, autograph=False)
+    by_xla = tf.function(function, jit_compile=True, autograph=False)
 
     @tf.autograph.experimental.do_not_convert
     def call(*tensors):
         if has_gpu():
             return function(*tensors)
         # The graph around it does not see the shapes inside, and its optimizer complains of what it does not know.
-        return tf.nest.map_structure(lambda x: tf.ensure_shape(x, x.shape), compiled(*tensors))
+        return tf.nest.map_structure(lambda x: tf.ensure_shape(x, x.shape), by_xla(*tensors))
 
     return call
 
 
 def fused(function: Callable) -> Callable:
-    """Compile a function of tensors and its gradient, each to one pass.
+    """Compile a function of tensors, and its gradient apart from it.
 
-    The backward pass computes `function` again instead of remembering what it computed on the way: for elementwise
-    chains that is cheaper than memory.
+    The backward pass computes `function` once more from its arguments. That takes less time than to keep what the
+    forward pass computed on the way: elementwise operations are cheap, memory is slow.
 
     Args:
       function: differentiable, of tensors; returns a tensor or a tuple of them. Those of its arguments that are not
@@ -46,10 +47,11 @@ def fused(function: Callable) -> Callable:
     Returns:
       A function that computes the same.
     """
-    forward = one_pass(function)
+    forward = compiled(function)
 
-    @one_pass
+    @compiled
     def backward(arguments, upstream):
+        """Return the gradient of each float among the arguments, in its shape."""
         floats = [argument for argument in arguments if argument.dtype.is_floating]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(floats)
@@ -58,9 +60,11 @@ def fused(function: Callable) -> Callable:
 
     @tf.custom_gradient
     def differentiable(*arguments):
+        """Return what `function` does."""
         outputs = forward(*arguments)
 
         def gradient(*upstream):
+            """Map the gradients of the outputs, each in its shape, to those of all arguments; None for no float."""
             found = iter(backward(arguments, upstream if isinstance(outputs, tuple) else upstream[0]))
             return [next(found) if argument.dtype.is_floating else None for argument in arguments]
 

@@ -1,16 +1,19 @@
-"""Which positions of a batch go through the layers, and how attention sees them: all, or the real ones only.
+"""Which positions of a batch are computed: all of them, or the real ones without padding.
 
-Shapes: B batch, S sequence, R rows that go through the layers. Attention works on groups of sequences,
-[B_g, S_g] each; K_g of the S_g positions are keys.
+Dense layers work on rows [R, H], one a position. Attention needs to know which rows are of one sequence: it works on
+groups of sequences, [B_g, S_g] each, and K_g of the S_g positions are its keys and values. A packing turns the one form
+into the other.
+
+Shapes: B batch, S sequence, H hidden (or any other width), R rows, g the number of a group.
 """
 
 import tensorflow as tf
 
-# What is compiled is compiled once for each shape, so that there should not be too many of them.
-ROWS_ROUNDED_TO = 256  # or to a sixteenth of all positions
+# XLA compiles once for each shape, so sizes are rounded up to keep shapes few.
+ROWS_ROUNDED_TO = 256  # or to a sixteenth of all positions, if that is more
 LENGTHS_ROUNDED_TO = 64
 GROUPS = 4
-KEYS_ROUNDED_TO = 16  # nothing is compiled for them
+KEYS_ROUNDED_TO = 16  # of prediction, where nothing is compiled
 
 
 class Padded:
@@ -52,11 +55,11 @@ class Padded:
         return self.to_groups(rows)
 
 
-class RealKeys(Padded):
-    """All positions as in `Padded`, but padding at the end of all sequences is no key.
+class TrimmedKeys(Padded):
+    """All positions, as in `Padded`, but keys end with the longest sequence of the batch, rounded up.
 
-    A padded key has the probability 0 in float32, so leaving it out changes nothing but the order of sums. What is left
-    out has a size that only the batch tells.
+    The keys behind it are padding in every sequence. A padded key has the probability 0 in float32, so leaving it out
+    changes nothing but the order of sums. How many are left out is known only when the batch is.
 
     Args:
       input_mask: as for `Padded`.
@@ -81,10 +84,10 @@ class RealKeys(Padded):
 
 
 class Packed:
-    """The real positions, one sequence after the other, as rows; groups of sequences of similar length.
+    """The real positions alone, one sequence after the other; sequences of similar length form a group.
 
-    R is the number of real positions, rounded up; the rows at the end stand for nothing, and no gradient comes from
-    them. S_g is the longest length in a group, rounded up.
+    R is the number of real positions, rounded up. The rows behind the last real one belong to no position, and no
+    gradient comes from them. S_g is the longest length in a group, rounded up.
 
     Args:
       input_mask: int32 [B, S], B known; the real positions of a sequence are its first ones.
@@ -96,6 +99,7 @@ class Packed:
         ends = tf.cumsum(lengths)
         first_row, real = ends - lengths, ends[-1]
         multiple = max(ROWS_ROUNDED_TO, batch * (input_mask.shape[1] or 0) // 16)
+        # For each row, [R]: whether it is real, its sequence, its position there, and its place among all B*S.
         rows = tf.range(_rounded_up(tf.maximum(real, 1), multiple))
         self._is_real = rows < real
         sequence = tf.minimum(tf.searchsorted(ends, rows, side="right"), batch - 1)
@@ -104,6 +108,8 @@ class Packed:
         self._shape = tf.shape(input_mask)
         self._row_of_batch = self._rows_and_mask(first_row, lengths, size)
 
+        # For each group, the rows of its positions [B_g, S_g]; for each sequence, [B], where it begins when all groups
+        # are laid end to end; from that, for each row, its place there, [R].
         by_length = tf.argsort(lengths)
         count = min(GROUPS, batch)
         sizes = [(batch + number) // count for number in range(count)]
@@ -120,7 +126,13 @@ class Packed:
 
     @staticmethod
     def _rows_and_mask(first_row: tf.Tensor, lengths: tf.Tensor, size: tf.Tensor):
-        """Return the rows of [B_g, S_g] positions, 0 for padding, and which positions are real."""
+        """Return the rows of positions, int32 [B_g, S_g], 0 for padding, and which are real, bool [B_g, S_g].
+
+        Args:
+          first_row: int32 [B_g], of each sequence.
+          lengths: int32 [B_g], real positions of each.
+          size: S_g.
+        """
         position = tf.range(size)[tf.newaxis]
         is_real = position < lengths[:, tf.newaxis]
         return tf.where(is_real, first_row[:, tf.newaxis] + position, 0), is_real
@@ -150,26 +162,37 @@ class Packed:
         return self.to_groups(rows)
 
 
+PACKINGS: dict[str, type[Padded | Packed]] = {"padded": Padded, "trimmed": TrimmedKeys, "packed": Packed}
+
+
 def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:
+    """Return the next multiple of a whole number [], or itself."""
     return (number + multiple - 1) // multiple * multiple
 
 
 def _taken_rows(groups, position_of_row):
+    """Take rows [R, H] out of groups [B_g, S_g, H] by int32 [R], positions in the groups laid end to end."""
     width = groups[0].shape[-1]
     flat = [tf.reshape(group, [-1, width]) for group in groups]
     return tf.gather(flat[0] if len(flat) == 1 else tf.concat(flat, 0), position_of_row)
 
 
 def _or_zero(x, is_real):
+    """Return [..., H], with zeros where bool [...] says that there is nothing."""
     return tf.where(is_real[..., tf.newaxis], x, tf.zeros([], x.dtype))
 
 
 # Taking and placing are each other's gradient, but for what is not real: forward it may be anything, backward it
 # must be 0. TensorFlow's gradient of a gather would scatter, which takes much longer.
 def _take(groups, position_of_row, rows_and_masks):
+    """Take rows [R, H] out of groups [B_g, S_g, H]; `rows_and_masks` is, for each, int32 and bool [B_g, S_g]."""
+
     @tf.custom_gradient
     def take(*groups):
+        """Map groups [B_g, S_g, H] to rows [R, H]."""
+
         def gradient(upstream):
+            """Map [R, H] to the gradients of the groups, [B_g, S_g, H] each."""
             return tuple(_or_zero(tf.gather(upstream, row), is_real) for row, is_real in rows_and_masks)
 
         return _taken_rows(groups, position_of_row), gradient
@@ -178,9 +201,14 @@ def _take(groups, position_of_row, rows_and_masks):
 
 
 def _place(rows, rows_and_masks, position_of_row, row_is_real):
+    """Put rows [R, H] into groups [B_g, S_g, H]; `position_of_row` int32 [R], `row_is_real` bool [R]."""
+
     @tf.custom_gradient
     def place(rows):
+        """Map rows [R, H] to groups [B_g, S_g, H]."""
+
         def gradient(*upstream):
+            """Map [B_g, S_g, H] for each group to the gradient of the rows, [R, H]."""
             return _or_zero(_taken_rows(upstream, position_of_row), row_is_real)
 
         return tuple(tf.gather(rows, row) for row, _ in rows_and_masks), gradient

@@ -12,28 +12,45 @@ the span that the loss teaches the model to find likely, among those that are al
 (see `bert_squad.answers.nbest`).
 """
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras
 
+from bert_squad.model.layers import check_policy, make_dense
 
+KERNEL_DEVIATION = 0.02  # LEGACY: whatever the configuration's `initializer_range` says
+
+
+@tf_keras.utils.register_keras_serializable("bert_squad")
 class SpanHead(tf_keras.layers.Layer):
     """Score each position as the start and as the end of the answer.
 
     Args:
       hidden_size: H.
+      dtype: Keras policy, or its name; scores are computed in the type of its weights. None: Keras' global policy.
+      kwargs: those of every Keras layer.
 
     S and E are the two columns of one Dense(2) kernel [H, 2]. The TF1 checkpoint holds its transpose,
     `cls/squad/output_weights` [2, H].
 
+    Raises:
+      ConfigError: for a policy that `layers.check_policy` refuses.
+
     Source: `run_squad.create_model`.
     """
 
-    def __init__(self, hidden_size: int, **kwargs):
-        super().__init__(**kwargs)
-        self.dense = tf_keras.layers.Dense(
-            2, kernel_initializer=tf_keras.initializers.TruncatedNormal(stddev=0.02), name="output"
-        )
-        self.dense.build((None, hidden_size))
+    def __init__(self, hidden_size: int, *, dtype=None, **kwargs):
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+        check_policy(self.dtype_policy)
+        self.hidden_size = hidden_size
+        with tf.name_scope(self.name):
+            self.dense = make_dense(self, hidden_size, 2, "dense", KERNEL_DEVIATION)
+        self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make the same layer again, with new weights."""
+        return {**super().get_config(), "hidden_size": self.hidden_size}
 
     @property
     def start_vector(self) -> tf.Tensor:
@@ -52,6 +69,7 @@ class SpanHead(tf_keras.layers.Layer):
         return start_logits, end_logits
 
 
+@tf_keras.utils.register_keras_serializable("bert_squad")
 def span_loss(
     start_logits: tf.Tensor, end_logits: tf.Tensor, start_positions: tf.Tensor, end_positions: tf.Tensor
 ) -> tf.Tensor:

@@ -1,73 +1,85 @@
-"""BertForSquad: the encoder with the span head on top."""
+"""BertForSquad: the encoder with the span head on top, as a Keras model."""
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from bert_squad.bert_config import BertConfig
+from bert_squad.errors import ConfigError, DataError
 from bert_squad.model.encoder import BertEncoder
-from bert_squad.model.packing import Packed, Padded, RealKeys
-from bert_squad.model.span_head import SpanHead
+from bert_squad.model.layers import COMPUTE_DTYPES, check_policy
+from bert_squad.model.span_head import SpanHead, span_loss
 
+FEATURES = ("input_ids", "input_mask", "segment_ids")
+LABELS = ("start_positions", "end_positions")
 PADDING_LOGIT = -1e4
 """The logit of padding when it is left out: its probability is 0 in float32."""
 
 
-@contextlib.contextmanager
-def _global_policy(dtype: str) -> Iterator[None]:
-    """Let Keras make layers of one type in a block, also where a notebook has set another policy."""
-    policy = tf_keras.mixed_precision.global_policy()
-    tf_keras.mixed_precision.set_global_policy(dtype)
-    try:
-        yield
-    finally:
-        tf_keras.mixed_precision.set_global_policy(policy)
-
-
+@tf_keras.utils.register_keras_serializable("bert_squad")
 class BertForSquad(tf_keras.Model):
     """Score every position of a question and passage as start and end of the answer.
 
     Args:
-      bert_config: the encoder's description.
+      bert_config: the encoder's description; a dict of its keys will do.
       compute_dtype: type of matrix products and attention: "float32" as in the legacy program, "bfloat16" or "float16".
-        Weights stay float32.
-      leave_out_padding: train on real positions only, and give padding `PADDING_LOGIT`. Logits of real positions are
-        the same but for rounding; a loss is another one, since padding takes no part in its softmax. The real
-        positions of a sequence must be its first ones, and batches must have a known size.
-      dense_dtype: type in which dense layers keep their weights, for prediction (see `for_prediction`).
-      weight_dtype: type of all other weights, whatever Keras' global policy and `floatx` say.
+        Weights are float32 then, whatever Keras' global policy is. None: `dtype` says it.
+      pad_to: "max", as in the legacy program: padding is computed like all else. "batch": training leaves it out, and
+        it gets `PADDING_LOGIT`. Logits of real positions are the same but for rounding; a loss is another one, since
+        padding takes no part in its softmax. The real positions of a sequence must be its first ones. Where a graph
+        does not know the size of its batches, padding is computed all the same, to the same logits.
+      dtype: Keras policy, or its name: "float32", "mixed_bfloat16" (the same as `compute_dtype="bfloat16"`),
+        "mixed_float16", or with all weights in the narrow type too, "bfloat16" and "float16". None: Keras' global
+        policy.
+      kwargs: those of every Keras model.
 
     All weights exist from the start, drawn from the legacy initializers; call
     `tf_keras.utils.set_random_seed` before for the same ones again.
+
+    Keras trains it on the batches of `train_batches`, which hold features and labels in one dict:
+    `model.compile("adam")`, `model.fit(batches, steps_per_epoch=…)`. The step of `training.loop.make_train_step` gives
+    the legacy program's numbers.
+
+    Raises:
+      ConfigError: for a policy or a `pad_to` that is none of these.
 
     Source: `run_squad.create_model`.
     """
 
     def __init__(
         self,
-        bert_config: BertConfig,
-        compute_dtype: str = "float32",
-        leave_out_padding: bool = False,
-        dense_dtype: str | None = None,
-        weight_dtype: str = "float32",
+        bert_config: BertConfig | dict,
+        compute_dtype: str | None = None,
+        pad_to: str = "max",
+        *,
+        dtype=None,
         **kwargs,
     ):
-        with _global_policy(weight_dtype):
-            super().__init__(**kwargs)
-            self.bert_config = bert_config
-            self.bert = BertEncoder(bert_config, compute_dtype, dense_dtype, name="bert")
-            self.span_head = SpanHead(bert_config.hidden_size, name="squad")
-        self.computes_in, self.leaves_out_padding = compute_dtype, leave_out_padding
+        if compute_dtype is not None:
+            dtype = _policy_name(compute_dtype, dtype)
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
+        check_policy(self.dtype_policy)
+        if pad_to not in ("max", "batch"):
+            raise ConfigError(f'`pad_to` must be "max" or "batch", not {pad_to!r}.')
+        if isinstance(bert_config, dict):
+            bert_config = BertConfig.from_dict(bert_config)
+        self.bert_config, self.pad_to = bert_config, pad_to
+        self.bert = BertEncoder(bert_config, name="bert", dtype=self.dtype_policy)
+        self.span_head = SpanHead(bert_config.hidden_size, name="span_head", dtype=self.dtype_policy)
+        self.output_names = ["start_logits", "end_logits"]  # in the log of `fit`, and in what `save` writes
+        # Keras can describe and save the model at once, since all that it would learn from a first call is known.
+        self.built = True
+        self._set_save_spec({name: tf.TensorSpec([None, None], tf.int32, name) for name in FEATURES})
 
     def call(
         self,
-        inputs: dict[str, tf.Tensor],
+        inputs: Mapping[str, tf.Tensor],
         training: bool = False,
         dropout_seed: tf.Tensor | None = None,
         static_shapes: bool = False,
-    ):
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Score a batch.
 
         Args:
@@ -78,29 +90,53 @@ class BertForSquad(tf_keras.Model):
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].
+
+        Raises:
+          DataError: when a key is missing.
+          ConfigError: when sequences are longer than the model's `max_position_embeddings`.
         """
+        input_ids, mask, segment_ids = _features(inputs)
         if not training:
             dropout_seed = None
         elif dropout_seed is None:
             dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        pack: type[Padded | Packed] = Padded if training or static_shapes else RealKeys
-        if training and self.leaves_out_padding:
-            pack = Packed
-        mask = inputs["input_mask"]
-        states = self.bert(inputs["input_ids"], mask, inputs["segment_ids"], dropout_seed, pack)
-        logits = self.span_head(states[-1])
-        if not self.leaves_out_padding:
-            return logits
+        packing = "padded" if training or static_shapes else "trimmed"
+        if training and self.pad_to == "batch" and mask.shape[0] is not None:
+            packing = "packed"
+        states = self.bert(input_ids, mask, segment_ids, dropout_seed=dropout_seed, packing=packing)
+        start_logits, end_logits = self.span_head(states[-1])
+        if self.pad_to == "max":
+            return start_logits, end_logits
         is_real = tf.cast(mask, tf.bool)
-        start_logits, end_logits = (tf.where(is_real, of, PADDING_LOGIT) for of in logits)
-        return start_logits, end_logits
+        return tf.where(is_real, start_logits, PADDING_LOGIT), tf.where(is_real, end_logits, PADDING_LOGIT)
 
-    def for_prediction(self) -> "BertForSquad":
-        """Return a model that predicts the same; its dense layers keep their weights in the type they multiply in."""
-        if self.computes_in == "float32":
-            return self
-        other = BertForSquad(self.bert_config, self.computes_in, self.leaves_out_padding, self.computes_in)
-        return other.take_weights_of(self)
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs) -> None:
+        """Prepare for `fit` and `evaluate`, as every Keras model.
+
+        Args:
+          optimizer: one of Keras'.
+          loss: `span_loss`, the same as None; or what Keras takes for the two outputs.
+          kwargs: as for every Keras model.
+        """
+        if loss is None or loss is span_loss:
+            # The same in Keras' terms, so that sample weights, metrics and saving work: half of each cross-entropy.
+            cross_entropy = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            loss, kwargs["loss_weights"] = [cross_entropy, cross_entropy], [0.5, 0.5]
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any] | None) -> None:
+        """Compile as the model was that was saved to a .keras file."""
+        if config:
+            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data):
+        """Do one step of `fit`; a batch may be a dict that holds the labels too, as those of `train_batches`."""
+        return super().train_step(_with_labels(data))
+
+    def test_step(self, data):
+        """Do one step of `evaluate`, with batches as for `train_step`."""
+        return super().test_step(_with_labels(data))
 
     def with_all_in(self, dtype: str) -> "BertForSquad":
         """Return a model with the same weights that keeps and multiplies all of them in one type, padding included.
@@ -108,27 +144,55 @@ class BertForSquad(tf_keras.Model):
         Args:
           dtype: "float32", "bfloat16" or "float16".
         """
-        return BertForSquad(self.bert_config, dtype, weight_dtype=dtype).take_weights_of(self)
+        return BertForSquad(self.bert_config, dtype=dtype).take_weights_of(self)
 
     def take_weights_of(self, source: "BertForSquad") -> "BertForSquad":
         """Copy the weights of another model of the same sizes, each in its type here; return this model."""
-        if source is self:
-            return self
         for target, weight in zip(self.weights, source.weights, strict=True):
             target.assign(tf.cast(weight, target.dtype))
         return self
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs to make the same model again, with new weights."""
         return {
-            **super().get_config(),
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype_policy.name,
             "bert_config": self.bert_config.to_dict(),
-            "compute_dtype": self.computes_in,
-            "leave_out_padding": self.leaves_out_padding,
+            "pad_to": self.pad_to,
         }
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> "BertForSquad":
+    def from_config(cls, config: dict[str, Any], custom_objects=None) -> "BertForSquad":
         """Make a model from `get_config`."""
-        config = dict(config)
-        return cls(BertConfig.from_dict(config.pop("bert_config")), **config)
+        return cls(**config)
+
+
+def _policy_name(compute_dtype: str, dtype: Any) -> str:
+    """Return the Keras policy that computes in a type and has float32 weights."""
+    if dtype is not None:
+        raise ConfigError("Give `compute_dtype`, or a Keras policy as `dtype`, but not both.")
+    if compute_dtype not in COMPUTE_DTYPES:
+        raise ConfigError(
+            f"`compute_dtype` must be one of {', '.join(COMPUTE_DTYPES)}, not {compute_dtype!r}."
+        )
+    return "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
+
+
+def _features(inputs: Any) -> list[tf.Tensor]:
+    """Return the three features, each [B, S]."""
+    given = sorted(map(str, inputs)) if isinstance(inputs, Mapping) else []
+    missing = [name for name in FEATURES if name not in given]
+    if missing:
+        raise DataError(
+            f"The model's inputs lack {' and '.join(missing)}: they are a dict of {', '.join(FEATURES)}, each [batch, "
+            f"sequence]; given: {', '.join(given) or type(inputs).__name__}."
+        )
+    return [inputs[name] for name in FEATURES]
+
+
+def _with_labels(data: Any) -> Any:
+    """Return (features, labels) for Keras, of a dict that holds both; all else as it is."""
+    if isinstance(data, Mapping) and all(name in data for name in LABELS):
+        return data, tuple(data[name] for name in LABELS)
+    return data

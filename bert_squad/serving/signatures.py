@@ -55,7 +55,7 @@ class ServedModel(tf.Module):
     ):
         super().__init__()
         # The variables alone, not the Keras model: it would save a traced function of each layer beside them.
-        self.weights = list(model.trainable_weights)
+        self.weights = list(model.weights)
         graph_tokenizer = GraphTokenizer(tokenizer)
         self.vocab_table = graph_tokenizer.vocab_table
         self._bert_config = bert_config

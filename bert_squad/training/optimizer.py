@@ -2,11 +2,14 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from bert_squad.model.fusion import one_pass
+from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.errors import ConfigError
+from bert_squad.model.fusion import compiled
+from bert_squad.model.squad_model import BertForSquad
 
 CLIP_NORM = 1.0
 WEIGHT_DECAY_RATE = 0.01
@@ -60,8 +63,23 @@ class AdamWeightDecay(tf.Module):
         self._m = {name: self._zeros_like(variable) for name, variable in variables.items()}
         self._v = {name: self._zeros_like(variable) for name, variable in variables.items()}
 
+    @classmethod
+    def for_model(cls, model: BertForSquad) -> "AdamWeightDecay":
+        """Make the optimizer of a model: over all variables that the loss reaches, the pooler's left out.
+
+        Raises:
+          ConfigError: when the model's weights are not float32.
+        """
+        if model.variable_dtype != "float32":
+            raise ConfigError(
+                f"The model's weights are {model.variable_dtype}, and training needs float32; make it with "
+                f'compute_dtype="{model.variable_dtype}", which computes in that type all the same.'
+            )
+        return cls({name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained})
+
     @staticmethod
     def _zeros_like(variable: tf.Variable) -> tf.Variable:
+        """Make a slot: float32 of the variable's shape."""
         return tf.Variable(tf.zeros(variable.shape, tf.float32), trainable=False)
 
     @property
@@ -92,17 +110,23 @@ class AdamWeightDecay(tf.Module):
         scale = tf.where(tf.math.is_finite(global_norm), scale, float("nan"))
         for (name, variable), gradient in zip(self._variables.items(), gradients, strict=True):
             m, v = self._m[name], self._v[name]
-            update = _UPDATES[
-                not _NOT_DECAYED.search(name), variable.shape.num_elements() >= _WORTH_COMPILING
-            ]
             tensors = (variable, m, v, gradient, scale, learning_rate)
-            next_values = update(*map(tf.convert_to_tensor, tensors))
+            next_values = _update_of(name, variable)(*map(tf.convert_to_tensor, tensors))
             for target, value in zip((variable, m, v), next_values, strict=True):
                 target.assign(value)
         return global_norm
 
 
-def _update(decay_rate: float | None, variable, m, v, gradient, scale, learning_rate):
+def _update_of(name: str, variable: tf.Variable) -> Callable:
+    """Return the update of a variable: with decay or without, and compiled where that is worth its start."""
+    is_decayed = not _NOT_DECAYED.search(name)
+    if variable.shape.num_elements() < _WORTH_COMPILING:
+        return _update_with_decay if is_decayed else _update
+    return _compiled_update_with_decay if is_decayed else _compiled_update
+
+
+def _update(variable, m, v, gradient, scale, learning_rate, decay_rate=None):
+    """Map four float32 tensors of one shape and two scalars to the next (variable, m, v), all of that shape."""
     gradient = gradient * scale
     next_m = BETA_1 * m + (1.0 - BETA_1) * gradient
     next_v = BETA_2 * v + (1.0 - BETA_2) * tf.square(gradient)
@@ -112,10 +136,6 @@ def _update(decay_rate: float | None, variable, m, v, gradient, scale, learning_
     return variable - learning_rate * update, next_m, next_v
 
 
+_update_with_decay = functools.partial(_update, decay_rate=WEIGHT_DECAY_RATE)
 _WORTH_COMPILING = 2**16  # elements
-_UPDATES = {
-    (is_decayed, is_large): one_pass(update) if is_large else update
-    for is_decayed, rate in ((True, WEIGHT_DECAY_RATE), (False, None))
-    for update in [functools.partial(_update, rate)]
-    for is_large in (True, False)
-}
+_compiled_update, _compiled_update_with_decay = compiled(_update), compiled(_update_with_decay)

@@ -9,7 +9,6 @@ from bert_squad import files
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import load_checkpoint
-from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import train_batches, with_named_errors
@@ -53,9 +52,7 @@ def train_model(
     examples, num_train_steps, content = _questions(config)
     this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), content)
     del content
-    optimizer = AdamWeightDecay(
-        {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
-    )
+    optimizer = AdamWeightDecay.for_model(model)
     latest, first_step = _begin(config, model, optimizer, this_run)
     if first_step >= num_train_steps:
         logging.info(

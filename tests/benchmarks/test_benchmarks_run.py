@@ -124,4 +124,6 @@ def test_choices(tiny_flags):
     done = run_program(*tiny_flags[:2], "--questions=12", "--rounds=1", program="benchmarks/choices.py")
     assert done.returncode == 0, done.stderr[-3000:]
     number = r"\d+\.\d\d"
-    assert re.fullmatch(rf"n-best of many questions together: {number}x \({number} to {number}\)\n", done.stdout)
+    assert re.fullmatch(
+        rf"n-best of many questions together: {number}x \({number} to {number}\)\n", done.stdout
+    )

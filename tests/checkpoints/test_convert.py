@@ -46,7 +46,7 @@ def source(tmp_path):
     folder = tmp_path / "source"
     folder.mkdir()
     model = tiny_model()
-    optimizer = AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    optimizer = AdamWeightDecay.for_model(model)
     for name in optimizer.variables_by_name:
         for slot in optimizer.slots(name):
             slot.assign(np.random.default_rng(1).normal(size=slot.shape))
@@ -117,7 +117,7 @@ def test_tf1_to_tf1_keeps_slots_and_everything_else(source, tmp_path):
     assert_same(contents(tmp_path / "copy" / "model.ckpt-24"), contents(source / "model.ckpt-24"))
     assert (tmp_path / "copy" / "bert_config.json").read_bytes() == (source / "bert_config.json").read_bytes()
     model = tiny_model(seed=1)
-    optimizer = AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    optimizer = AdamWeightDecay.for_model(model)
     assert directory.latest_checkpoint(str(tmp_path / "copy")) == summary.target
     assert directory.restore(summary.target, model, optimizer) == 24  # training goes on from it
 

@@ -35,7 +35,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def optimizer(model):
-    return AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    return AdamWeightDecay.for_model(model)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_restore_gives_back_weights_slots_and_step(model, optimizer, tmp_path):
                 slot.assign(generator.normal(size=slot.shape))
     prefix = directory.save(str(tmp_path), model, optimizer, 7)
     other = BertForSquad(TINY)
-    other_optimizer = AdamWeightDecay({n: e.variable for n, e in tf1_variables(other).items() if e.trained})
+    other_optimizer = AdamWeightDecay.for_model(other)
     assert directory.restore(prefix, other, other_optimizer) == 7
     for name, entry in tf1_variables(model).items():
         np.testing.assert_array_equal(entry.variable, tf1_variables(other)[name].variable)

@@ -99,7 +99,7 @@ def test_every_kind_prints_the_same_summary(tmp_path, lines):
 
 def test_our_own_output_directory(tmp_path):
     model = tiny_model()
-    optimizer = AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
+    optimizer = AdamWeightDecay.for_model(model)
     directory.save(str(tmp_path), model, optimizer, step=3)
     other = tiny_model(seed=1)
     summary = load_checkpoint(other, str(tmp_path))

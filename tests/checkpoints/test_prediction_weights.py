@@ -22,7 +22,8 @@ def trained():
 
 @pytest.fixture
 def init_checkpoint(tmp_path, trained):
-    save_tf1_checkpoint(trained, str(tmp_path / "init" / "model.ckpt"), step=30)
+    (tmp_path / "init").mkdir()
+    save_tf1_checkpoint(str(tmp_path / "init" / "model.ckpt"), trained, step=30)
     return tmp_path / "init" / "model.ckpt"
 
 

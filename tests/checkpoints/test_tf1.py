@@ -21,12 +21,8 @@ def model():
     return BertForSquad(BertConfig.from_json_file(str(golden("model/trajectory/bert_config.json"))))
 
 
-def optimizer_of(model) -> AdamWeightDecay:
-    return AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
-
-
 def test_names_shapes_dtypes_and_slots_are_those_of_a_legacy_training_checkpoint(model, tmp_path):
-    save_tf1_checkpoint(str(tmp_path / "model.ckpt-3"), model, optimizer_of(model), step=3)
+    save_tf1_checkpoint(str(tmp_path / "model.ckpt-3"), model, AdamWeightDecay.for_model(model), step=3)
     written = Tf1Reader(str(tmp_path / "model.ckpt-3"))
     legacy = Tf1Reader(golden_prefix("trajectory/model.ckpt-24"))
     assert written.shapes == legacy.shapes
@@ -43,7 +39,7 @@ def test_names_shapes_dtypes_and_slots_are_those_of_a_legacy_training_checkpoint
 
 def test_the_tf1_saver_restores_it_by_name(model, tmp_path):
     """The reading side of the legacy script: a TF1 graph of the same names and `tf.train.Saver`."""
-    optimizer = optimizer_of(model)
+    optimizer = AdamWeightDecay.for_model(model)
     for name, entry in tf1_variables(model).items():
         entry.variable.assign(np.random.default_rng(len(name)).normal(size=entry.variable.shape))
         if entry.trained:

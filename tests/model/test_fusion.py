@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from bert_squad.model.attention import attend, make_split_with_bias, make_training_attention, split_heads
 from bert_squad.model.dropout import dropout, mask_key
-from bert_squad.model.fusion import fused, one_pass
+from bert_squad.model.fusion import compiled, fused
 
 KEY = mask_key(tf.constant([4, 5]), 1)
 
@@ -79,5 +79,5 @@ def test_both_outputs_count_when_only_one_is_used():
 def test_with_a_gpu_nothing_is_compiled(monkeypatch):
     monkeypatch.setattr("bert_squad.model.fusion.has_gpu", lambda: True)
     seen = []
-    one_pass(lambda x: seen.append(x) or x)(tf.constant(1.0))
+    compiled(lambda x: seen.append(x) or x)(tf.constant(1.0))
     assert seen[0].numpy() == 1.0, "a tensor with a value, not a symbol"

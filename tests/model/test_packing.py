@@ -9,7 +9,7 @@ import tensorflow as tf
 from tiny_models import TINY, tiny_model
 
 from bert_squad.checkpoints.model_variables import tf1_variables
-from bert_squad.model.packing import Packed, Padded, RealKeys
+from bert_squad.model.packing import Packed, Padded, TrimmedKeys
 from bert_squad.model.squad_model import PADDING_LOGIT, BertForSquad
 
 CONFIG = dataclasses.replace(TINY, vocab_size=60, max_position_embeddings=160)
@@ -27,7 +27,7 @@ def inputs(lengths, size):
 
 def two_models():
     padded = tiny_model(5, CONFIG)
-    packed = BertForSquad(CONFIG, leave_out_padding=True)
+    packed = BertForSquad(CONFIG, pad_to="batch")
     packed.set_weights(padded.get_weights())
     return padded, packed
 
@@ -59,6 +59,23 @@ def test_logits_and_gradients_of_real_positions(lengths, size, training):
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * max(1.0, abs(theirs).numpy().max()))
 
 
+def test_batches_of_unknown_size_are_computed_with_padding():
+    """So that Keras can save the model and train it on arrays; only `Packed` has to know the size."""
+    padded, packed = two_models()
+    batch = inputs([7, 12, 3], 12)
+    spec = {name: tf.TensorSpec([None, None], tf.int32) for name in batch}
+
+    @tf.function(input_signature=[spec])
+    def scores(batch):
+        return packed(batch, training=True, dropout_seed=tf.constant([1, 2]))
+
+    real = batch["input_mask"].astype(bool)
+    wanted = padded(batch, training=True, dropout_seed=tf.constant([1, 2]))
+    for got, of_padded in zip(scores(batch), wanted, strict=True):
+        np.testing.assert_allclose(got.numpy()[real], of_padded.numpy()[real], atol=2e-6)
+        assert (got.numpy()[~real] == PADDING_LOGIT).all()
+
+
 MASKS = {
     "the real positions first": [[1] * 7 + [0] * 33, [1] * 20 + [0] * 20, [1] + [0] * 39],
     "none is padding": [[1] * 40] * 3,
@@ -83,11 +100,11 @@ def test_padding_that_is_no_key_changes_no_logit(mask):
 def test_keys_end_with_the_longest_sequence():
     for lengths, keys in (([7, 17, 3], 32), ([7, 16], 16), ([33], 40), ([40], 40)):
         mask = tf.constant(inputs(lengths, 40)["input_mask"])
-        (of_keys,) = RealKeys(mask).masks
+        (of_keys,) = TrimmedKeys(mask).masks
         np.testing.assert_array_equal(of_keys, mask[:, :keys])
 
 
-@pytest.mark.parametrize("packing", [Padded, RealKeys, Packed])
+@pytest.mark.parametrize("packing", [Padded, TrimmedKeys, Packed])
 def test_rows_come_back_to_their_places(packing):
     mask = tf.constant([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]])
     states = tf.random.normal([5, 4, 3])
@@ -111,7 +128,7 @@ def test_sequences_of_similar_length_share_a_group():
 def test_groups_drop_independently():
     """Four equal windows fall into four groups; dropout of attention alone must make their logits differ."""
     config = dataclasses.replace(CONFIG, attention_probs_dropout_prob=0.5)
-    model = BertForSquad(config, leave_out_padding=True)
+    model = BertForSquad(config, pad_to="batch")
     model.set_weights(tiny_model(5, config).get_weights())
     batch = inputs([20], 24)
     batch = {name: tf.constant(np.repeat(value, 4, axis=0)) for name, value in batch.items()}

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from golden_files import golden
 
 from bert_squad.bert_config import HIDDEN_ACTIVATIONS, BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
+from bert_squad.errors import ConfigError, DataError
 from bert_squad.model.encoder import activation_function
 from bert_squad.model.squad_model import BertForSquad
 
@@ -115,33 +117,120 @@ def test_dropout_is_a_function_of_the_seed():
 
 
 def test_the_model_can_be_described_and_made_again():
-    model = BertForSquad(TINY)
+    model = BertForSquad(TINY, compute_dtype="float16", pad_to="batch")
     description = json.loads(json.dumps(model.get_config()))
-    assert BertForSquad.from_config(description).bert_config == TINY
+    again = BertForSquad.from_config(description)
+    assert (again.bert_config, again.compute_dtype, again.variable_dtype, again.pad_to) == (
+        TINY,
+        "float16",
+        "float32",
+        "batch",
+    )
+    assert {key for key in description if key in ("bert_config", "dtype", "pad_to")} == {
+        "bert_config",
+        "dtype",
+        "pad_to",
+    }
+
+
+def test_it_has_a_summary_before_it_is_called():
+    lines = []
+    BertForSquad(TINY).summary(print_fn=lines.append)
+    assert f"Total params: {TINY.num_parameters}" in "\n".join(lines)
 
 
 def test_what_was_trained_in_any_way_is_exported_exact(golden_model):
-    """`with_all_in` is what export writes; `for_prediction` keeps narrow weights in dense layers alone."""
+    """`with_all_in` is what export writes."""
     inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))
-    trained = BertForSquad(golden_model.bert_config, "bfloat16", leave_out_padding=True)
+    trained = BertForSquad(golden_model.bert_config, compute_dtype="bfloat16", pad_to="batch")
     trained.set_weights(golden_model.get_weights())
     exported = trained.with_all_in("float32")
     np.testing.assert_array_equal(exported(inputs)[0], golden_model(inputs)[0])
-    narrow = trained.for_prediction()
-    assert golden_model.for_prediction() is golden_model
-    first, *_, last = narrow.bert.transformer_layers
-    assert first.intermediate.kernel.dtype == first.attention.value.kernel.dtype == tf.bfloat16
-    assert first.attention.query.kernel.dtype == first.attention.key.kernel.dtype == tf.float32
-    assert last.attention.query.kernel.dtype == last.attention.key.kernel.dtype == tf.bfloat16
-    assert narrow.bert.embeddings.word_embeddings.dtype == tf.float32
-    np.testing.assert_allclose(narrow(inputs)[0], trained(inputs)[0], atol=0.02)
     assert {weight.dtype for weight in trained.with_all_in("bfloat16").weights} == {tf.bfloat16}
+
+
+@pytest.fixture
+def global_policy():
+    """Set Keras' global policy in a test; before and after, none is set."""
+    tf_keras.mixed_precision.set_global_policy(None)
+    yield tf_keras.mixed_precision.set_global_policy
+    tf_keras.mixed_precision.set_global_policy(None)
+
+
+def test_a_keras_policy_is_followed(global_policy):
+    """As `dtype`, or the global one; what is asked for by `compute_dtype` goes before that."""
+    inputs = tiny_inputs()
+    wanted = BertForSquad(TINY, compute_dtype="bfloat16")
+    by_dtype = BertForSquad(TINY, dtype="mixed_bfloat16")
+    global_policy("mixed_bfloat16")
+    by_global_policy = BertForSquad(TINY)
+    exact = BertForSquad(TINY, compute_dtype="float32")
+    for model in (by_dtype, by_global_policy, exact):
+        model.set_weights(wanted.get_weights())
+        assert {weight.dtype for weight in model.weights} == {tf.float32}
+    np.testing.assert_array_equal(by_dtype(inputs), wanted(inputs))
+    np.testing.assert_array_equal(by_global_policy(inputs), wanted(inputs))
+    global_policy("float32")
+    as_ever = BertForSquad(TINY)
+    as_ever.set_weights(wanted.get_weights())
+    np.testing.assert_array_equal(exact(inputs), as_ever(inputs))
+    assert not np.array_equal(exact(inputs), wanted(inputs))
+
+
+def test_an_explicit_type_does_not_ask_floatx(global_policy):
+    before = tf_keras.backend.floatx()
+    tf_keras.backend.set_floatx("float64")
+    try:
+        model = BertForSquad(TINY, compute_dtype="bfloat16")
+        with pytest.raises(ConfigError, match="policy 'float64' is not one"):
+            BertForSquad(TINY)
+        logits = model(tiny_inputs())
+    finally:
+        tf_keras.backend.set_floatx(before)
+    assert {weight.dtype for weight in model.weights} == {tf.float32}
+    assert {x.dtype for x in logits} == {tf.float32}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compute_dtype": "int8"}, "must be one of float32, bfloat16, float16, not 'int8'"),
+        ({"compute_dtype": "bfloat16", "dtype": "mixed_bfloat16"}, "but not both"),
+        ({"pad_to": "longest"}, '`pad_to` must be "max" or "batch", not \'longest\''),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(ConfigError, match=message):
+        BertForSquad(TINY, **options)
+
+
+@pytest.mark.parametrize("way", ["__call__", "predict"])
+def test_bad_inputs_are_named(way):
+    """In a graph too, where AutoGraph likes to put errors of its own in the place of ours."""
+    model = BertForSquad(TINY)
+    score = model if way == "__call__" else functools.partial(model.predict, verbose=0)
+    with pytest.raises(ConfigError) as error:
+        score(tiny_inputs(length=25))
+    assert str(error.value) == (
+        "A sequence of 25 WordPieces is longer than the model's 24 positions; make features with a max_seq_length of "
+        "at most 24 (`max_position_embeddings` of its configuration)."
+    )
+    inputs = tiny_inputs()
+    del inputs["input_mask"]
+    with pytest.raises(DataError) as error:
+        score(inputs)
+    assert str(error.value) == (
+        "The model's inputs lack input_mask: they are a dict of input_ids, input_mask, segment_ids, each [batch, "
+        "sequence]; given: input_ids, segment_ids."
+    )
+    with pytest.raises(DataError, match="inputs lack input_ids and input_mask and segment_ids"):
+        score(tiny_inputs()["input_ids"])
 
 
 def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):
     """Rounded to bfloat16, their weights move logits; not rounded, they do not."""
     inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))
-    model = BertForSquad(golden_model.bert_config, "bfloat16")
+    model = BertForSquad(golden_model.bert_config, compute_dtype="bfloat16")
     model.set_weights(golden_model.get_weights())
     before = model(inputs)[0].numpy()
     for layer, is_wide in zip(model.bert.transformer_layers, [True, False], strict=True):

@@ -9,6 +9,7 @@ from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.checkpoints.names import SLOT_NAMES
 from bert_squad.checkpoints.tf1 import Tf1Reader
+from bert_squad.errors import ConfigError
 from bert_squad.model.span_head import span_loss
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.loop import make_train_step
@@ -26,15 +27,11 @@ def new_model():
     return BertForSquad(BertConfig.from_json_file(str(golden("model/trajectory/bert_config.json"))))
 
 
-def new_optimizer(model) -> AdamWeightDecay:
-    return AdamWeightDecay({n: e.variable for n, e in tf1_variables(model).items() if e.trained})
-
-
 class Run:
     """The golden run, one step at a time."""
 
     def __init__(self, model):
-        self.model, self.optimizer = model, new_optimizer(model)
+        self.model, self.optimizer = model, AdamWeightDecay.for_model(model)
         self.batches = np.load(golden("model/trajectory/batches.npz"))
         self.train_step = make_train_step(
             model,
@@ -124,6 +121,20 @@ def test_gradients_of_the_first_step():
             continue
         gradient = named[name].to_checkpoint(tf.convert_to_tensor(gradient))
         np.testing.assert_allclose(gradient, expected[name], atol=1e-6, err_msg=name)
+
+
+def test_the_optimizer_of_a_model_has_all_but_the_pooler():
+    model = new_model()
+    wanted = {name for name in tf1_variables(model) if not name.startswith("bert/pooler/")}
+    assert set(AdamWeightDecay.for_model(model).variables_by_name) == wanted
+
+
+def test_narrow_weights_are_not_trained():
+    narrow = new_model().with_all_in("bfloat16")
+    with pytest.raises(
+        ConfigError, match=r"weights are bfloat16, and .* make it with compute_dtype=\"bfloat16\""
+    ):
+        AdamWeightDecay.for_model(narrow)
 
 
 def test_norm_counts_repeated_rows_separately():

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from tiny_models import TINY, VOCABULARY, tiny_model
 
-from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training import loop
 from bert_squad.training.loop import make_train_step
@@ -33,8 +32,7 @@ def trained(steps=3, step_options=None, **model_options):
     """Return the losses of some steps, the norms, and the weights after them."""
     model = BertForSquad(TINY, **model_options)
     model.set_weights(tiny_model(2).get_weights())
-    variables = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
-    step = make_train_step(model, AdamWeightDecay(variables), **SCHEDULE, **(step_options or {}))
+    step = make_train_step(model, AdamWeightDecay.for_model(model), **SCHEDULE, **(step_options or {}))
     outputs = [[float(value) for value in step(tf.constant(number), batch())] for number in range(steps)]
     losses, _, norms = zip(*outputs, strict=True)
     return losses, norms, np.concatenate([np.ravel(weight) for weight in model.get_weights()])
@@ -64,7 +62,7 @@ def test_a_compiled_step_is_the_same_but_for_rounding(exact):
 
 
 def test_without_padding_the_loss_is_that_of_the_real_positions():
-    losses, _, _ = trained(steps=1, leave_out_padding=True)
+    losses, _, _ = trained(steps=1, pad_to="batch")
     model = tiny_model(2)
     of_batch = batch()
     start_logits, end_logits = (logits.numpy() for logits in model(of_batch))
