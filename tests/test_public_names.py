@@ -19,6 +19,7 @@ PROMISED = {
     "FullTokenizer",
     "RawResult",
     "SquadConfig",
+    "WindowLengths",
     "compute_predictions",
     "convert_examples_to_features",
     "evaluate",
