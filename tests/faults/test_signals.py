@@ -36,10 +36,11 @@ def terminal_can_end():
 
 
 def maps_tensorflow():
-    """Say whether a child of this process has begun to load TensorFlow."""
+    """Say whether the program, a child of this process, has begun to load TensorFlow."""
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if "tensorflow" in Path(f"/proc/{child}/maps").read_text():
+            is_program = "run_squad.py" in Path(f"/proc/{child}/cmdline").read_text()
+            if is_program and "tensorflow" in Path(f"/proc/{child}/maps").read_text():
                 return True
     return False
 

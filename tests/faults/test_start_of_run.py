@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from faults.runs import FILES, PREDICT, TRAIN, copy_trained, make_folder, own_lines, said, start
+from faults.runs import FILES, PREDICT, TRAIN, copy_trained, make_folder, own_lines, run, said, start
 from golden_files import read_json
 from program import environment
 
@@ -22,9 +22,10 @@ def folder(tmp_path):
     return make_folder(tmp_path)
 
 
-def finish(folder, *arguments, code=0, **options):
-    process = start(folder, *arguments, "--output_dir=output", **options)
-    assert process.wait(timeout=240) == code, said(folder)
+def finish(folder, *arguments, code=0, env=None):
+    arguments = (*arguments, "--output_dir=output")
+    found = start(folder, *arguments, env=env).wait(timeout=240) if env else run(folder, *arguments)
+    assert found == code, said(folder)
     assert "Traceback" not in said(folder)
     return said(folder)
 
