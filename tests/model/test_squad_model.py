@@ -227,6 +227,43 @@ def test_bad_inputs_are_named(way):
         score(tiny_inputs()["input_ids"])
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, "bool mask", "lists"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("pad_to", ["max", "batch"])
+def test_whole_numbers_of_any_type_will_do(kind, training, pad_to):
+    inputs = tiny_inputs()
+    inputs["input_mask"][0, 5:] = 0
+    if kind == "bool mask":
+        others = {**inputs, "input_mask": inputs["input_mask"].astype(bool)}
+    elif kind == "lists":
+        others = {name: values.tolist() for name, values in inputs.items()}
+    else:
+        others = {name: values.astype(kind) for name, values in inputs.items()}
+    model = BertForSquad(TINY, pad_to=pad_to)
+    seed = tf.constant([1, 2])
+    got, wanted = (model(x, training=training, dropout_seed=seed)[0] for x in (others, inputs))
+    np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda ids: ids.astype(np.float32), "input input_ids is float32; it must be of whole numbers"),
+        (
+            lambda ids: ids[0],
+            r"of one shape, \[batch, sequence\]; given: input_ids \(12,\), input_mask \(3, 12\), seg",
+        ),
+        (lambda ids: ids[:, :8], r"of one shape, .* input_ids \(3, 8\), input_mask \(3, 12\)"),
+        (lambda ids: ids[:2], r"of one shape, .* input_ids \(2, 12\), input_mask \(3, 12\)"),
+        (lambda ids: tf.RaggedTensor.from_tensor(ids), "input_ids is a RaggedTensor; pad it"),
+    ],
+)
+def test_inputs_of_another_kind_or_shape_are_named(change, message):
+    inputs = tiny_inputs()
+    with pytest.raises(DataError, match=message):
+        BertForSquad(TINY)({**inputs, "input_ids": change(inputs["input_ids"])})
+
+
 def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):
     """Rounded to bfloat16, their weights move logits; not rounded, they do not."""
     inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))
