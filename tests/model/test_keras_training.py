@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from tiny_models import TINY, random_inputs, tiny_model
+from tiny_config import TINY
+from tiny_models import random_inputs, tiny_model
 
 from bert_squad.errors import ConfigError
 from bert_squad.model.span_head import span_loss

@@ -6,7 +6,8 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import TINY, tiny_model
+from tiny_config import TINY
+from tiny_models import tiny_model
 
 from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.packing import Packed, Padded, TrimmedKeys

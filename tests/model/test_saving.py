@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from model.saving import check_saving
-from tiny_models import TINY, random_inputs, tiny_model
+from tiny_config import TINY
+from tiny_models import random_inputs, tiny_model
 
 from bert_squad.errors import ConfigError
 from bert_squad.model.attention import SelfAttention

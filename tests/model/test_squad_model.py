@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -6,6 +7,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from golden_files import golden
+from tiny_config import TINY
+from tiny_models import random_inputs
 
 from bert_squad.bert_config import HIDDEN_ACTIVATIONS, BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
@@ -13,24 +16,9 @@ from bert_squad.errors import ConfigError, DataError
 from bert_squad.model.encoder import activation_function
 from bert_squad.model.squad_model import BertForSquad
 
-TINY = BertConfig(
-    vocab_size=50,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=24,
-    type_vocab_size=2,
-)
 
-
-def tiny_inputs(batch=3, length=12):
-    rng = np.random.default_rng(0)
-    return {
-        "input_ids": rng.integers(0, 50, [batch, length]).astype(np.int32),
-        "input_mask": np.ones([batch, length], np.int32),
-        "segment_ids": rng.integers(0, 2, [batch, length]).astype(np.int32),
-    }
+def tiny_inputs(length=12):
+    return random_inputs(lengths=[length] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +89,7 @@ def test_the_same_seed_gives_the_same_model():
 
 
 def test_dropout_is_a_function_of_the_seed():
-    model = BertForSquad(TINY)
+    model = BertForSquad(dataclasses.replace(TINY, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
     inputs = tiny_inputs()
 
     def scores(**options):
@@ -210,10 +198,10 @@ def test_bad_inputs_are_named(way):
     model = BertForSquad(TINY)
     score = model if way == "__call__" else functools.partial(model.predict, verbose=0)
     with pytest.raises(ConfigError) as error:
-        score(tiny_inputs(length=25))
+        score(tiny_inputs(length=17))
     assert str(error.value) == (
-        "A sequence of 25 WordPieces is longer than the model's 24 positions; make features with a max_seq_length of "
-        "at most 24 (`max_position_embeddings` of its configuration)."
+        "A sequence of 17 WordPieces is longer than the model's 16 positions; make features with a max_seq_length of "
+        "at most 16 (`max_position_embeddings` of its configuration)."
     )
     inputs = tiny_inputs()
     del inputs["input_mask"]
