@@ -8,22 +8,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
+from tiny_config import TINY
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.squad_model import BertForSquad
 
-TINY = BertConfig(
-    vocab_size=40,
-    hidden_size=12,
-    num_hidden_layers=2,
-    num_attention_heads=3,
-    intermediate_size=20,
-    max_position_embeddings=16,
-    type_vocab_size=2,
-    hidden_dropout_prob=0.0,
-    attention_probs_dropout_prob=0.0,
-)
 VOCABULARY = [
     "[PAD]",
     "[UNK]",

@@ -40,7 +40,9 @@ class BertForSquad(tf_keras.Model):
 
     Keras trains it on the batches of `train_batches`, which hold features and labels in one dict:
     `model.compile("adam")`, `model.fit(batches, steps_per_epoch=…)`. The step of `training.loop.make_train_step` gives
-    the legacy program's numbers.
+    the legacy program's numbers. `save` to a .keras file keeps the optimizer's state and what is frozen
+    (`trainable = False`); to a directory, neither. Import this class before `load_model`; else Keras makes a
+    directory a model that can only predict.
 
     Raises:
       ConfigError: for a policy or a `pad_to` that is none of these.
@@ -83,7 +85,7 @@ class BertForSquad(tf_keras.Model):
         """Score a batch.
 
         Args:
-          inputs: `input_ids`, `input_mask`, `segment_ids`, each int32 [B, S]; other keys are ignored.
+          inputs: `input_ids`, `input_mask`, `segment_ids`, each int [B, S]; other keys are ignored.
           training: whether to drop out.
           dropout_seed: int32 [2]; the same seed drops the same elements. Without one, training draws it.
           static_shapes: predict in shapes that do not depend on what is padding, as XLA needs them. Slower.
@@ -92,14 +94,17 @@ class BertForSquad(tf_keras.Model):
           (start_logits, end_logits), each float32 [B, S].
 
         Raises:
-          DataError: when a key is missing.
-          ConfigError: when sequences are longer than the model's `max_position_embeddings`.
+          DataError: when a key is missing, or what it holds has no whole numbers or another shape.
+          ConfigError: when sequences are longer than the model's `max_position_embeddings`, where their length is known
+            before anything is computed; or when a model is to be trained whose weights are not float32.
         """
         input_ids, mask, segment_ids = _features(inputs)
-        if not training:
+        if training:
+            self.check_trained_type()
+            if dropout_seed is None:
+                dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        else:
             dropout_seed = None
-        elif dropout_seed is None:
-            dropout_seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
         packing = "padded" if training or static_shapes else "trimmed"
         if training and self.pad_to == "batch" and mask.shape[0] is not None:
             packing = "packed"
@@ -117,7 +122,14 @@ class BertForSquad(tf_keras.Model):
           optimizer: one of Keras'.
           loss: `span_loss`, the same as None; or what Keras takes for the two outputs.
           kwargs: as for every Keras model.
+
+        Raises:
+          ConfigError: for `jit_compile` with `pad_to="batch"`, whose shapes are not known when a step is compiled.
         """
+        if kwargs.get("jit_compile") and self.pad_to == "batch":
+            raise ConfigError(
+                '`jit_compile` needs shapes that pad_to="batch" does not know; leave one of them out.'
+            )
         if loss is None or loss is span_loss:
             # The same in Keras' terms, so that sample weights, metrics and saving work: half of each cross-entropy.
             cross_entropy = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -129,6 +141,18 @@ class BertForSquad(tf_keras.Model):
         if config:
             self.compile(**tf_keras.saving.deserialize_keras_object(config))
             self.optimizer.build(self.trainable_variables)
+
+    def check_trained_type(self) -> None:
+        """Refuse to train weights that are not float32.
+
+        Raises:
+          ConfigError: when they are not.
+        """
+        if self.variable_dtype != "float32":
+            raise ConfigError(
+                f"The model's weights are {self.variable_dtype}, and training needs float32; make it with "
+                f'compute_dtype="{self.variable_dtype}", which computes in that type all the same.'
+            )
 
     def train_step(self, data):
         """Do one step of `fit`; a batch may be a dict that holds the labels too, as those of `train_batches`."""
@@ -160,12 +184,20 @@ class BertForSquad(tf_keras.Model):
             "dtype": self.dtype_policy.name,
             "bert_config": self.bert_config.to_dict(),
             "pad_to": self.pad_to,
+            "not_trained": [weight.name for weight in self.non_trainable_weights],
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None) -> "BertForSquad":
-        """Make a model from `get_config`."""
-        return cls(**config)
+        """Make a model from `get_config`; what was frozen there (`trainable = False`) is frozen."""
+        config = dict(config)
+        not_trained = set(config.pop("not_trained", ()))
+        model = cls(**config)
+        for layer in model.submodules:
+            names = {weight.name for weight in getattr(layer, "weights", ())}
+            if names and names <= not_trained:
+                layer.trainable = False
+        return model
 
 
 def _policy_name(compute_dtype: str, dtype: Any) -> str:
@@ -188,11 +220,29 @@ def _features(inputs: Any) -> list[tf.Tensor]:
             f"The model's inputs lack {' and '.join(missing)}: they are a dict of {', '.join(FEATURES)}, each [batch, "
             f"sequence]; given: {', '.join(given) or type(inputs).__name__}."
         )
-    return [inputs[name] for name in FEATURES]
+    features = [_whole_numbers(name, inputs[name]) for name in FEATURES]
+    shapes = [feature.shape for feature in features]
+    if any(shape.rank not in (None, 2) or not shape.is_compatible_with(shapes[0]) for shape in shapes):
+        raise DataError(
+            "The model's inputs must be of one shape, [batch, sequence]; given: "
+            f"{', '.join(f'{name} {shape}' for name, shape in zip(FEATURES, shapes, strict=True))}."
+        )
+    return features
+
+
+def _whole_numbers(name: str, values: Any) -> tf.Tensor:
+    """Return an input as int32."""
+    if isinstance(values, tf.RaggedTensor | tf.SparseTensor):
+        raise DataError(f"The model's input {name} is a {type(values).__name__}; pad it to a tensor.")
+    values = tf.convert_to_tensor(values)
+    if not (values.dtype.is_integer or values.dtype.is_bool):
+        raise DataError(f"The model's input {name} is {values.dtype.name}; it must be of whole numbers.")
+    return tf.cast(values, tf.int32)
 
 
 def _with_labels(data: Any) -> Any:
-    """Return (features, labels) for Keras, of a dict that holds both; all else as it is."""
-    if isinstance(data, Mapping) and all(name in data for name in LABELS):
-        return data, tuple(data[name] for name in LABELS)
-    return data
+    """Return (features, labels, weights of samples) for Keras, where a dict may hold features and labels both."""
+    features, labels, sample_weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+    if labels is None and isinstance(features, Mapping) and all(name in features for name in LABELS):
+        labels = tuple(features[name] for name in LABELS)
+    return features, labels, sample_weights

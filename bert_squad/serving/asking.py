@@ -11,8 +11,6 @@ from bert_squad.errors import BertSquadError, ConfigError, DataError
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import check_nameable, check_version, latest_version
 
-__all__ = ["ExportedModel", "latest_version"]
-
 _NBEST = "nbest_"
 _COUNT = "nbest_count"
 _TEXTS = {"question", "context"}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingError, first_line
+from bert_squad.errors import ConfigError, OutOfMemoryError, RunInterruptedError, TrainingError, first_line
 from bert_squad.interruption import noticed_signals
 from bert_squad.model.span_head import span_loss
 from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
@@ -148,11 +148,17 @@ def train(
         step, in this order and before the save of that step; so a run that is killed meanwhile does it again.
       report: each is told of every step, in this order.
 
+    What an action or a listener raises ends the training and comes out as it is; what was saved before stays.
+
     Raises:
+      ConfigError: when a number of steps is below 1; nothing was done then.
       TrainingError: when the loss or the gradient is not finite; names the step and the last good checkpoint. That is
         looked at before every save and action, and every second.
       RunInterruptedError: after SIGTERM, SIGINT or SIGHUP; the step in hand was finished and saved.
     """
+    for steps in (save_steps, *(steps for steps, _ in every)):
+        if steps < 1:
+            raise ConfigError(f"Nothing can be done every {steps} steps; give 1 or more.")
     with noticed_signals() as stop:
         last_saved = resumed_from or save(first_step)
         if stop.signal_number:

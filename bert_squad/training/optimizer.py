@@ -68,14 +68,18 @@ class AdamWeightDecay(tf.Module):
         """Make the optimizer of a model: over all variables that the loss reaches, the pooler's left out.
 
         Raises:
-          ConfigError: when the model's weights are not float32.
+          ConfigError: when the model's weights are not float32, or some are frozen.
         """
-        if model.variable_dtype != "float32":
-            raise ConfigError(
-                f"The model's weights are {model.variable_dtype}, and training needs float32; make it with "
-                f'compute_dtype="{model.variable_dtype}", which computes in that type all the same.'
-            )
-        return cls({name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained})
+        model.check_trained_type()
+        variables = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
+        trainable = {weight.name for weight in model.trainable_weights}
+        for name, variable in variables.items():
+            if variable.name not in trainable:
+                raise ConfigError(
+                    f"{name} is frozen, and the legacy optimizer trains all weights; let `trainable` be True "
+                    "everywhere, or train with Keras' `fit`."
+                )
+        return cls(variables)
 
     @staticmethod
     def _zeros_like(variable: tf.Variable) -> tf.Variable:

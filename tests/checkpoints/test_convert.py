@@ -11,8 +11,8 @@ from golden_files import data_file, golden, read_json
 from minilm import minilm_directory
 from program import environment
 from safetensors import safe_open
+from tiny_config import TINY
 from tiny_models import (
-    TINY,
     VOCABULARY,
     assert_same_weights,
     garden_encoder,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from safetensors.numpy import save, save_file
-from tiny_models import TINY, tiny_model, weights, write_huggingface
+from tiny_config import TINY
+from tiny_models import tiny_model, weights, write_huggingface
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.formats import open_checkpoint

@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from golden_files import golden
-from tiny_models import TINY, garden_encoder, tiny_model, weights, write_huggingface
+from tiny_config import TINY
+from tiny_models import garden_encoder, tiny_model, weights, write_huggingface
 
 from bert_squad.checkpoints.inspection import InspectedVariable, inspect_checkpoint
 from bert_squad.checkpoints.names import from_legacy

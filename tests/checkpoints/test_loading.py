@@ -5,10 +5,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 from golden_files import golden, read_json
 from minilm import minilm_directory
-from tiny_models import TINY, assert_same_weights, tiny_model, weights, write_huggingface
+from tiny_config import TINY
+from tiny_models import assert_same_weights, tiny_model, weights, write_huggingface
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
@@ -21,13 +21,6 @@ from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training.optimizer import AdamWeightDecay
 
 HEAD = ("cls/squad/output_bias", "cls/squad/output_weights")
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    said = []
-    monkeypatch.setattr(logging, "info", lambda text, *values: said.append(text % values))
-    return said
 
 
 def golden_prefix(name: str) -> str:
@@ -49,9 +42,7 @@ def huggingface_names(legacy):
 @pytest.mark.parametrize(
     ("left_out", "warns"), [("bert/embeddings/word_embeddings", True), ("bert/pooler/", False)]
 )
-def test_weights_of_the_encoder_that_stay_random_are_a_warning(tmp_path, monkeypatch, left_out, warns):
-    warnings = []
-    monkeypatch.setattr(logging, "warning", lambda text, *values: warnings.append(text % values))
+def test_weights_of_the_encoder_that_stay_random_are_a_warning(tmp_path, warnings, left_out, warns):
     kept = {name: value for name, value in weights(tiny_model()).items() if not name.startswith(left_out)}
     write_tensors(str(tmp_path / "model.ckpt"), kept)
     load_checkpoint(tiny_model(1), str(tmp_path / "model.ckpt"))
@@ -60,7 +51,7 @@ def test_weights_of_the_encoder_that_stay_random_are_a_warning(tmp_path, monkeyp
     ] * warns
 
 
-def test_a_pre_training_checkpoint_gives_what_it_gave_the_legacy_script(lines):
+def test_a_pre_training_checkpoint_gives_what_it_gave_the_legacy_script(infos):
     legacy = read_json(golden("model/pretrain_like/initialized.json"))
     model = BertForSquad(golden_config("pretrain_like"))
     head = [entry.variable.numpy() for name, entry in tf1_variables(model).items() if name in HEAD]
@@ -72,7 +63,7 @@ def test_a_pre_training_checkpoint_gives_what_it_gave_the_legacy_script(lines):
     assert summary.left_over == ()
     for before, name in zip(head, [n for n in tf1_variables(model) if n in HEAD], strict=True):
         np.testing.assert_array_equal(tf1_variables(model)[name].variable, before)
-    assert lines == [
+    assert infos == [
         f"Loaded {path} (TF1 checkpoint): 39 variables matched, 2 missing, 0 left over (100 slots, counters and "
         "pre-training heads ignored).\n"
         "  missing, keeps its initial value: cls/squad/output_bias\n"
@@ -80,7 +71,7 @@ def test_a_pre_training_checkpoint_gives_what_it_gave_the_legacy_script(lines):
     ]
 
 
-def test_every_kind_prints_the_same_summary(tmp_path, lines):
+def test_every_kind_prints_the_same_summary(tmp_path, infos):
     legacy = weights(tiny_model())
     save_tf1_checkpoint(str(tmp_path / "tf1"), tiny_model())
     write_huggingface(tmp_path / "hf", huggingface_names(legacy))
@@ -93,7 +84,7 @@ def test_every_kind_prints_the_same_summary(tmp_path, lines):
         assert str(summary) == (
             f"Loaded {tmp_path / path} ({kind}): 41 variables matched, 0 missing, 0 left over{ignored}."
         )
-        assert lines[-1] == str(summary)
+        assert infos[-1] == str(summary)
         assert_same_weights(model, legacy)
 
 
@@ -206,13 +197,13 @@ def test_a_damaged_variable_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(("hidden_act", "noted"), [("gelu", True), ("gelu_new", False), ("relu", False)])
-def test_the_exact_gelu_is_noted(tmp_path, lines, hidden_act, noted):
+def test_the_exact_gelu_is_noted(tmp_path, infos, hidden_act, noted):
     write_huggingface(tmp_path, huggingface_names(weights(tiny_model())), {"hidden_act": hidden_act})
     activation = {"gelu_new": "gelu"}.get(hidden_act, hidden_act)
     load_checkpoint(
         tiny_model(config=BertConfig(**{**TINY.to_dict(), "hidden_act": activation})), str(tmp_path)
     )
-    assert (f"{tmp_path}: {GELU_NOTE}" in lines) == noted
+    assert (f"{tmp_path}: {GELU_NOTE}" in infos) == noted
 
 
 def test_what_the_note_on_gelu_says_was_measured(monkeypatch):

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-from tiny_models import TINY, assert_same_weights, garden_encoder, model_garden, random_inputs, tiny_model
+from tiny_config import TINY
+from tiny_models import assert_same_weights, garden_encoder, model_garden, random_inputs, tiny_model
 
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_garden import OBJECT_GRAPH, ModelGardenReader

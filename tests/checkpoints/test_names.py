@@ -1,6 +1,7 @@
 import pytest
 from golden_files import golden, read_json
-from tiny_models import TINY, tiny_model
+from tiny_config import TINY
+from tiny_models import tiny_model
 
 from bert_squad.checkpoints import names
 from bert_squad.checkpoints.model_variables import tf1_variables

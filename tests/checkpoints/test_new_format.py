@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 from program import ROOT
-from tiny_models import TINY, assert_same_weights, tiny_model, weights
+from tiny_config import TINY
+from tiny_models import assert_same_weights, tiny_model, weights
 
 from bert_squad.checkpoints import formats
 from bert_squad.checkpoints.convert import convert

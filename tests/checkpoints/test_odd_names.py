@@ -18,7 +18,7 @@ from bert_squad.errors import CheckpointError
 NAMES = ["run[b]", "run?", "run*", "run\\n", "a b", "é", "new\nline", "[", "{a,b}", "-x", "%s", "#"]
 
 
-def save_with_companions(directory):
+def save_with_model_files(directory):
     directory.mkdir(parents=True)
     save_tf1_checkpoint(str(directory / "model.ckpt-3"), tiny_model(), step=3)
     (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in VOCABULARY))
@@ -29,7 +29,7 @@ def save_with_companions(directory):
 @pytest.mark.parametrize("name", NAMES)
 def test_read_and_converted_both_ways(tmp_path, name):
     """A sibling that the pattern would match holds other weights."""
-    directory = save_with_companions(tmp_path / name)
+    directory = save_with_model_files(tmp_path / name)
     sibling = tmp_path / "runb"
     sibling.mkdir()
     save_tf1_checkpoint(str(sibling / "model.ckpt-3"), tiny_model(seed=5), step=3)
@@ -57,7 +57,7 @@ def test_the_prefix_itself_may_have_such_a_name(tmp_path):
 
 
 def test_a_run_starts_from_such_a_checkpoint(tmp_path):
-    directory = save_with_companions(tmp_path / "model[1] *é")
+    directory = save_with_model_files(tmp_path / "model[1] *é")
     data = golden("model/legacy_run/v1/dev.json")
     done = run_program(
         f"--init_checkpoint={directory / 'model.ckpt-3'}",
@@ -84,7 +84,7 @@ FOLDERS = [
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_is_not_taken_for_a_file(tmp_path, folder):
-    source = save_with_companions(tmp_path / "tf1")
+    source = save_with_model_files(tmp_path / "tf1")
     convert(str(source), str(tmp_path / "hf"), "huggingface")
     (tmp_path / "hf" / folder).unlink(missing_ok=True)
     (tmp_path / "hf" / folder).mkdir()
@@ -102,7 +102,7 @@ def test_a_folder_in_the_place_of_the_weights(tmp_path):
 
 
 def test_the_user_sees_a_model_beside_a_folder_named_checkpoint(tmp_path):
-    source = save_with_companions(tmp_path / "tf1")
+    source = save_with_model_files(tmp_path / "tf1")
     convert(str(source), str(tmp_path / "hf"), "huggingface")
     (tmp_path / "hf" / "checkpoint").mkdir()
     done = run_console("checkpoint", "inspect", tmp_path / "hf")

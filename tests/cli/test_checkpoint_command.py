@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 from absl import flags
-from absl import logging as absl_logging
 from golden_files import golden
 from program import environment, run_console, run_program
-from tiny_models import TINY, VOCABULARY, random_inputs, tiny_model, write_huggingface
+from tiny_config import TINY
+from tiny_models import VOCABULARY, random_inputs, tiny_model, write_huggingface
 
 from bert_squad.checkpoints.convert import KINDS, convert
 from bert_squad.checkpoints.loading import load_checkpoint
@@ -132,25 +132,18 @@ def huggingface(folder):
     return folder / "hf"
 
 
-@pytest.fixture
-def lines(monkeypatch):
-    said = []
-    monkeypatch.setattr(absl_logging, "info", lambda text, *values: said.append(text % values))
-    return said
-
-
 def parse(*arguments):
     values = cli_flags.define_flags(flags.FlagValues())
     return cli_flags.parse(["run_squad.py", "--output_dir=out", *arguments], values)
 
 
 @pytest.mark.parametrize("name", ["", "/model.safetensors"])
-def test_its_configuration_and_vocabulary_are_used(huggingface, lines, name):
+def test_its_configuration_and_vocabulary_are_used(huggingface, infos, name):
     config = parse(f"--init_checkpoint={huggingface}{name}")
     assert config.bert_config_file == str(huggingface / "config.json")
     assert config.vocab_file == str(huggingface / "vocab.txt")
     assert config.do_lower_case is True
-    assert lines == [
+    assert infos == [
         f"--bert_config_file is not given: using {huggingface}/config.json.",
         f"--vocab_file is not given: using {huggingface}/vocab.txt.",
         "--do_lower_case is not given: using True, as tokenizer_config.json says.",

@@ -72,21 +72,17 @@ def test_flags_from_a_file(tmp_path):
     assert config.do_predict
 
 
-def test_flags_without_effect_are_accepted_and_named_in_one_line(monkeypatch):
-    lines = []
-    monkeypatch.setattr(cli_flags.logging, "info", lambda text, *values: lines.append(text % values))
+def test_flags_without_effect_are_accepted_and_named_in_one_line(infos):
     parse("--use_tpu=False", "--tpu_name=node", "--num_tpu_cores=8", "--iterations_per_loop=500")
-    assert lines == [
+    assert infos == [
         "These flags have no effect in TensorFlow 2 and are ignored: "
         "--iterations_per_loop --use_tpu --tpu_name --num_tpu_cores."
     ]
 
 
-def test_positional_words_are_ignored_with_a_warning(monkeypatch):
-    lines = []
-    monkeypatch.setattr(cli_flags.logging, "warning", lambda text, *values: lines.append(text % values))
+def test_positional_words_are_ignored_with_a_warning(warnings):
     assert parse("--do_lower_case", "False").do_lower_case is True
-    assert lines == [
+    assert warnings == [
         "Ignored on the command line: False. A boolean flag is written --flag=False or --noflag."
     ]
 

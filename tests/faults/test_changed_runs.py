@@ -1,15 +1,15 @@
 """A continued run that is another run: what changes numbers is named, what makes nonsense is refused."""
 
+import dataclasses
 import json
 
 import pytest
+from tiny_config import TINY
 
-from bert_squad.bert_config import BertConfig
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.run_record import check_same_run, describe_run, read_record, write_record
 
-BERT = BertConfig(vocab_size=4, hidden_size=8, num_attention_heads=2)
 CONFIG = SquadConfig(
     bert_config_file="bert_config.json", vocab_file="vocab.txt", output_dir="out", train_file="train.json"
 )
@@ -19,7 +19,7 @@ EXACT = {"dtype": "float32", "pad_to": "max", "jit_compile": False}
 
 def describe(bert=None, vocab=VOCABULARY, data=b"{}", speed=EXACT, **flags):
     config = SquadConfig(**{**CONFIG.__dict__, **flags})
-    return describe_run(config, BertConfig(**{**BERT.to_dict(), **(bert or {})}), vocab, speed, data)
+    return describe_run(config, dataclasses.replace(TINY, **(bert or {})), vocab, speed, data)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def output(tmp_path):
         ({"do_lower_case": False}, "--do_lower_case (True → False)"),
         ({"version_2_with_negative": True}, "--version_2_with_negative (False → True)"),
         ({"speed": {**EXACT, "dtype": "bfloat16"}}, "--dtype (float32 → bfloat16)"),
-        ({"bert": {"hidden_dropout_prob": 0.2}}, "`hidden_dropout_prob` (0.1 → 0.2)"),
+        ({"bert": {"hidden_dropout_prob": 0.2}}, "`hidden_dropout_prob` (0.0 → 0.2)"),
     ],
 )
 def test_what_changes_numbers_is_named_in_one_warning(output, warnings, change, named):
@@ -56,7 +56,7 @@ def test_what_changes_numbers_is_named_in_one_warning(output, warnings, change, 
     ("change", "named"),
     [
         ({"vocab": {**VOCABULARY, "a": 4, "b": 3}}, r"the vocabulary \(vocab\.txt → vocab\.txt\)"),
-        ({"bert": {"num_attention_heads": 4}}, r"`num_attention_heads` \(2 → 4\)"),
+        ({"bert": {"num_attention_heads": 4}}, r"`num_attention_heads` \(3 → 4\)"),
         ({"bert": {"hidden_act": "relu"}}, r"`hidden_act` \(gelu → relu\)"),
     ],
 )

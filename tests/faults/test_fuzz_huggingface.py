@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 from faults.mutation import check_reader
-from tiny_models import TINY, VOCABULARY, tiny_model, weights, write_huggingface
+from tiny_config import TINY
+from tiny_models import VOCABULARY, tiny_model, weights, write_huggingface
 
 from bert_squad.checkpoints.huggingface import HuggingFaceReader
 from bert_squad.checkpoints.inspection import inspect_checkpoint

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from golden_files import golden
 from minilm import minilm_directory
-from tiny_models import TINY, garden_encoder, random_inputs, tiny_model, weights
+from tiny_config import TINY
+from tiny_models import garden_encoder, random_inputs, tiny_model, weights
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint

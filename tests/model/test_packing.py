@@ -6,7 +6,8 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import TINY, tiny_model
+from tiny_config import TINY
+from tiny_models import tiny_model
 
 from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.model.packing import Packed, Padded, TrimmedKeys
@@ -91,10 +92,10 @@ def test_padding_that_is_no_key_changes_no_logit(mask):
     model = tiny_model(5, CONFIG)
     batch = {**inputs([40] * 3, 40), "input_mask": np.array(mask, np.int32)}
     batch = {name: tf.constant(value) for name, value in batch.items()}
-    with_all_keys, with_real_keys = (
+    with_all_keys, with_trimmed_keys = (
         tf.function(functools.partial(model, static_shapes=static))(batch) for static in (True, False)
     )
-    np.testing.assert_allclose(with_real_keys, with_all_keys, atol=1e-5)
+    np.testing.assert_allclose(with_trimmed_keys, with_all_keys, atol=1e-5)
 
 
 def test_keys_end_with_the_longest_sequence():

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from model.saving import check_saving
-from tiny_models import TINY, random_inputs, tiny_model
+from tiny_config import TINY
+from tiny_models import random_inputs, tiny_model
 
 from bert_squad.errors import ConfigError
 from bert_squad.model.attention import SelfAttention
@@ -95,3 +96,18 @@ def test_a_clone_has_the_same_description_and_other_weights():
     clone = tf_keras.models.clone_model(model)
     assert clone.get_config() == model.get_config()
     assert not np.array_equal(clone.span_head.dense.kernel, model.span_head.dense.kernel)
+
+
+def test_what_is_frozen_stays_frozen_when_it_is_loaded(tmp_path):
+    """Else who goes on to train from a saved model trains what he had frozen."""
+    model = BertForSquad(TINY)
+    model.bert.embeddings.trainable = False
+    model.bert.transformer_layers[0].trainable = False
+    trained = [weight.name for weight in model.trainable_weights]
+    assert "bert/layer_0/output/kernel:0" not in trained
+    model.save(tmp_path / "model.keras")
+    loaded, clone = tf_keras.models.load_model(tmp_path / "model.keras"), tf_keras.models.clone_model(model)
+    for other in (loaded, clone):
+        assert [weight.name for weight in other.trainable_weights] == trained
+    clone.trainable = True
+    assert len(clone.trainable_weights) == len(BertForSquad(TINY).trainable_weights)

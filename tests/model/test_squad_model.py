@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -6,6 +7,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from golden_files import golden
+from tiny_config import TINY
+from tiny_models import random_inputs
 
 from bert_squad.bert_config import HIDDEN_ACTIVATIONS, BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
@@ -13,24 +16,9 @@ from bert_squad.errors import ConfigError, DataError
 from bert_squad.model.encoder import activation_function
 from bert_squad.model.squad_model import BertForSquad
 
-TINY = BertConfig(
-    vocab_size=50,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=24,
-    type_vocab_size=2,
-)
 
-
-def tiny_inputs(batch=3, length=12):
-    rng = np.random.default_rng(0)
-    return {
-        "input_ids": rng.integers(0, 50, [batch, length]).astype(np.int32),
-        "input_mask": np.ones([batch, length], np.int32),
-        "segment_ids": rng.integers(0, 2, [batch, length]).astype(np.int32),
-    }
+def tiny_inputs(length=12):
+    return random_inputs(lengths=[length] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +89,7 @@ def test_the_same_seed_gives_the_same_model():
 
 
 def test_dropout_is_a_function_of_the_seed():
-    model = BertForSquad(TINY)
+    model = BertForSquad(dataclasses.replace(TINY, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
     inputs = tiny_inputs()
 
     def scores(**options):
@@ -210,10 +198,10 @@ def test_bad_inputs_are_named(way):
     model = BertForSquad(TINY)
     score = model if way == "__call__" else functools.partial(model.predict, verbose=0)
     with pytest.raises(ConfigError) as error:
-        score(tiny_inputs(length=25))
+        score(tiny_inputs(length=17))
     assert str(error.value) == (
-        "A sequence of 25 WordPieces is longer than the model's 24 positions; make features with a max_seq_length of "
-        "at most 24 (`max_position_embeddings` of its configuration)."
+        "A sequence of 17 WordPieces is longer than the model's 16 positions; make features with a max_seq_length of "
+        "at most 16 (`max_position_embeddings` of its configuration)."
     )
     inputs = tiny_inputs()
     del inputs["input_mask"]
@@ -225,6 +213,43 @@ def test_bad_inputs_are_named(way):
     )
     with pytest.raises(DataError, match="inputs lack input_ids and input_mask and segment_ids"):
         score(tiny_inputs()["input_ids"])
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, "bool mask", "lists"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("pad_to", ["max", "batch"])
+def test_whole_numbers_of_any_type_will_do(kind, training, pad_to):
+    inputs = tiny_inputs()
+    inputs["input_mask"][0, 5:] = 0
+    if kind == "bool mask":
+        others = {**inputs, "input_mask": inputs["input_mask"].astype(bool)}
+    elif kind == "lists":
+        others = {name: values.tolist() for name, values in inputs.items()}
+    else:
+        others = {name: values.astype(kind) for name, values in inputs.items()}
+    model = BertForSquad(TINY, pad_to=pad_to)
+    seed = tf.constant([1, 2])
+    got, wanted = (model(x, training=training, dropout_seed=seed)[0] for x in (others, inputs))
+    np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda ids: ids.astype(np.float32), "input input_ids is float32; it must be of whole numbers"),
+        (
+            lambda ids: ids[0],
+            r"of one shape, \[batch, sequence\]; given: input_ids \(12,\), input_mask \(3, 12\), seg",
+        ),
+        (lambda ids: ids[:, :8], r"of one shape, .* input_ids \(3, 8\), input_mask \(3, 12\)"),
+        (lambda ids: ids[:2], r"of one shape, .* input_ids \(2, 12\), input_mask \(3, 12\)"),
+        (lambda ids: tf.RaggedTensor.from_tensor(ids), "input_ids is a RaggedTensor; pad it"),
+    ],
+)
+def test_inputs_of_another_kind_or_shape_are_named(change, message):
+    inputs = tiny_inputs()
+    with pytest.raises(DataError, match=message):
+        BertForSquad(TINY)({**inputs, "input_ids": change(inputs["input_ids"])})
 
 
 def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):

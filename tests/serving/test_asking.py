@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from bert_squad.errors import ConfigError, DataError, PathError
-from bert_squad.serving.asking import ExportedModel, latest_version
+from bert_squad.serving.asking import ExportedModel
+from bert_squad.serving.versions import latest_version
 
 
 def test_answers_are_plain_values(exported_v2, loads_once):

@@ -5,7 +5,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from bert_squad.errors import OutOfMemoryError, RunInterruptedError, TrainingError
+from bert_squad.errors import ConfigError, OutOfMemoryError, RunInterruptedError, TrainingError
 from bert_squad.interruption import noticed_signals
 from bert_squad.training import loop
 from bert_squad.training.loop import train
@@ -180,6 +180,33 @@ def test_a_signal_during_an_action_saves_the_step():
     with pytest.raises(RunInterruptedError, match=r"after step 6 of 10; saved as model\.ckpt-6"):
         recorder.run(every=[(6, lambda step: os.kill(os.getpid(), signal.SIGTERM))])
     assert recorder.saved == [0, 4, 6]
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_number_of_steps_below_one_is_refused_before_anything_is_done(steps):
+    recorder, done = Recorder(), []
+    with pytest.raises(ConfigError, match=rf"every {steps} steps; give 1 or more"):
+        recorder.run(every=[(2, done.append), (steps, done.append)])
+    assert (recorder.saved, recorder.steps, done) == ([], [], [])
+
+
+@pytest.mark.parametrize("where", ["every", "report"])
+def test_what_an_action_or_a_listener_raises_comes_out_and_its_step_is_not_saved(where):
+    def fail(step):
+        if where == "every" or step.step == 8:
+            raise LookupError("of the user's own")
+
+    recorder = Recorder()
+    with pytest.raises(LookupError, match="of the user's own"):
+        recorder.run(**{where: [(8, fail)] if where == "every" else [fail]})
+    assert recorder.saved == [0, 4]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_continued_run_acts_at_the_same_steps():
+    done = []
+    Recorder().run(first_step=7, resumed_from="model.ckpt-7", every=[(3, done.append)])
+    assert done == [9, 10]
 
 
 class Value:

@@ -190,3 +190,12 @@ def test_learning_rate(step):
 
 def test_learning_rate_without_warmup_starts_at_the_peak():
     assert float(learning_rate_at(tf.constant(0), 1e-3, 24, 0)) == pytest.approx(1e-3)
+
+
+def test_frozen_weights_are_not_trained_silently():
+    model = new_model()
+    model.bert.trainable = False
+    with pytest.raises(
+        ConfigError, match=r"bert/embeddings/word_embeddings is frozen, and the legacy optimizer"
+    ):
+        AdamWeightDecay.for_model(model)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import TINY, VOCABULARY, tiny_model
+from tiny_config import TINY
+from tiny_models import VOCABULARY, tiny_model
 
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training import loop
