@@ -6,7 +6,7 @@ import re
 
 import pytest
 from golden_files import golden
-from program import run_program
+from program import ROOT, run_program
 
 pytestmark = pytest.mark.slow  # four minutes, and no part of the program
 FOLDER = "model/legacy_run/v1"
@@ -118,6 +118,20 @@ def test_serving_growth():
     done = run_program(*words, program="benchmarks/serving_growth.py")
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(json.loads(done.stdout)) == {"seconds", "megabytes"}
+
+
+def test_before_and_after(tiny_flags):
+    done = run_program(
+        *tiny_flags,
+        *SIZES,
+        "--stages=nbest",
+        f"--before={ROOT}",
+        "--rounds_of_both=1",
+        program="benchmarks/before_and_after.py",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = r"\d+\.\d{3} \(\d+\.\d{3} to \d+\.\d{3}\)"
+    assert re.fullmatch(rf"nbest bert_squad +processor time {one}, clock {one}\n", done.stdout), done.stdout
 
 
 def test_choices(tiny_flags):
