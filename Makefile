@@ -6,8 +6,8 @@ BENCH_DATA ?= ../shared/data/xquad.en.json
 BENCH_VOCAB ?= ../shared/data/vocab-uncased.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A file's tests stay in one process, which keeps what they share.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
+# A file's tests stay in one process, which keeps what they share; the order is that of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
 
 .PHONY: help
