@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -225,6 +226,13 @@ def test_bad_inputs_are_named(way):
     )
     with pytest.raises(DataError, match="inputs lack input_ids and input_mask and segment_ids"):
         score(tiny_inputs()["input_ids"])
+
+
+@pytest.mark.parametrize(("layers", "wide"), [(1, 0), (2, 1), (3, 1), (4, 2)])
+def test_the_early_layers_are_the_first_half_rounded_down(layers, wide):
+    model = BertForSquad(dataclasses.replace(TINY, num_hidden_layers=layers))
+    of_layers = [layer.attention.projects_wide for layer in model.bert.transformer_layers]
+    assert of_layers == [True] * wide + [False] * (layers - wide)
 
 
 def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):
