@@ -109,13 +109,13 @@ class BertEmbeddings(BertLayer):
         positions = self.position_embeddings[tf.newaxis, : tf.shape(input_ids)[1], :]
         summed = words + tf.matmul(segments, self.token_type_embeddings) + positions
         summed, norm = tf.cast(summed, tf.float32), norm_weights(self.layer_norm)
-        if dropout_seed is None:
-            return layer_norm(summed, *norm)
-        norm_and_drop = fused_with(_norm_and_drop, self.bert_config.hidden_dropout_prob)
         first_index = None
         if first_sequence is not None:
             first_index = tf.cast(first_sequence * tf.size(summed[0]), tf.uint32)
-        return norm_and_drop(summed, *norm, *mask_of(dropout_seed, 0, first_index))
+        mask = mask_of(dropout_seed, 0, first_index)
+        if mask is None:
+            return layer_norm(summed, *norm)
+        return fused_with(_norm_and_drop, self.bert_config.hidden_dropout_prob)(summed, *norm, *mask)
 
     def _check_length(self, length: int | None) -> None:
         longest = self.bert_config.max_position_embeddings
