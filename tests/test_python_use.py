@@ -46,7 +46,9 @@ def batches(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("records") / "train.tf_record")
     questions = bert_squad.read_squad_examples(str(QUICKSTART / "train.json"), is_training=True)[:64]
     tokenizer = bert_squad.FullTokenizer(FILES["vocab_file"])
-    bert_squad.write_features(path, questions, tokenizer, bert_squad.WindowLengths(44, 32, 16), is_training=True)
+    bert_squad.write_features(
+        path, questions, tokenizer, bert_squad.WindowLengths(44, 32, 16), is_training=True
+    )
     return bert_squad.train_batches(path, max_seq_length=44, batch_size=8, seed=1).take(8).cache()
 
 
