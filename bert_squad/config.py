@@ -57,6 +57,7 @@ class SquadConfig:
     dtype: str | None = None
     pad_to: str | None = None
     jit_compile: bool | None = None
+    gradient_accumulation_steps: int = 1
 
     def __post_init__(self):
         """Take what notebooks give, such as a `pathlib.Path` or NumPy's numbers, as what it means.
@@ -125,7 +126,9 @@ class SquadConfig:
             )
 
     def _check_batch(self) -> None:
-        """Refuse training batches that do not fit the memory; prediction makes none larger than what there is."""
+        """Refuse training batches that do not fit the memory, or cannot be cut; prediction makes none larger than what
+        there is.
+        """
         needed, there = (
             4 * 4 * self.train_batch_size * self.max_seq_length,
             memory_size(),
@@ -134,6 +137,11 @@ class SquadConfig:
             raise ConfigError(
                 f"--train_batch_size={shortened(self.train_batch_size)} is too large: the ids of one batch alone take "
                 f"more than the {there / 2**30:,.1f} GiB of this machine."
+            )
+        if self.do_train and self.train_batch_size % self.gradient_accumulation_steps:
+            raise ConfigError(
+                f"--gradient_accumulation_steps={shortened(self.gradient_accumulation_steps)} cuts each batch into "
+                f"parts of one size, so it must divide --train_batch_size={self.train_batch_size}."
             )
 
     def num_train_steps(self, num_examples: int) -> int:
@@ -218,6 +226,7 @@ _SMALLEST_VALUES = {
     "max_query_length": 0,
     "doc_stride": 1,
     "train_batch_size": 1,
+    "gradient_accumulation_steps": 1,
     "predict_batch_size": 1,
     "save_checkpoints_steps": 1,
     "keep_checkpoint_max": 1,

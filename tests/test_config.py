@@ -106,6 +106,15 @@ def test_missing_and_malformed_files_are_named(tmp_path):
             "--do_eval scores predictions",
         ),
         ({"max_seq_length": 513}, "Cannot use sequence length 513 because"),
+        ({"gradient_accumulation_steps": 0}, "--gradient_accumulation_steps must be at least 1, not 0"),
+        (
+            {"do_train": True, "train_file": "t", "gradient_accumulation_steps": 5},
+            "--gradient_accumulation_steps=5 cuts .* must divide --train_batch_size=32",
+        ),
+        (
+            {"do_train": True, "train_file": "t", "train_batch_size": 2, "gradient_accumulation_steps": 4},
+            "--gradient_accumulation_steps=4 cuts .* must divide --train_batch_size=2",
+        ),
     ],
 )
 def test_impossible_runs_are_refused_by_flag(changes, message):

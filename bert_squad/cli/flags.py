@@ -94,6 +94,11 @@ NEW_FLAGS = (
         "nothing; default: max.",
     ),
     ("jit_compile", "Compile whole steps with XLA, for GPUs; default: false."),
+    (
+        "gradient_accumulation_steps",
+        "Compute each training batch in so many parts, one after the other: less memory, and the same numbers but for "
+        "rounding.",
+    ),
 )
 
 # Types and defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tf_keras
 
 from bert_squad.bert_config import BertConfig
-from bert_squad.model.dropout import dropout, mask_key
+from bert_squad.model.dropout import dropout, mask_of
 from bert_squad.model.fusion import compiled, fused
 from bert_squad.model.layers import BertLayer, dense, make_dense, product
 from bert_squad.model.packing import Packed, Padded
@@ -98,19 +98,20 @@ class SelfAttention(BertLayer):
         values = packing.keys_to_groups(project(packing.rows_of_keys(narrow), self.value))
         attend_in_group = self._attend_in_training if is_training else self._attend
         of_groups = zip(queries, keys, values, score_biases, strict=True)
+        first_indices = packing.first_indices_of_scores(self.bert_config.num_attention_heads)
         contexts = [
-            attend_in_group(query, key, value, score_bias, mask_key(dropout_seed, group))
-            for group, (query, key, value, score_bias) in enumerate(of_groups)
+            attend_in_group(*of_group, mask_of(dropout_seed, 0, first_index))
+            for of_group, first_index in zip(of_groups, first_indices, strict=True)
         ]
         return packing.from_groups(tuple(map(merge_heads, contexts)))
 
-    def _attend(self, query, key, value, score_bias, _mask_key) -> tf.Tensor:
+    def _attend(self, query, key, value, score_bias, _mask) -> tf.Tensor:
         """Map float [B_g, S_g, H] and twice [B_g, K_g, H], with their biases, to [B_g, N, S_g, D]."""
         heads = self.bert_config.num_attention_heads
         query, key, value = (split_heads(states, heads) for states in (query, key, value))
         return attend(query, key, value, score_bias)
 
-    def _attend_in_training(self, query, key, value, score_bias, mask_key) -> tf.Tensor:
+    def _attend_in_training(self, query, key, value, score_bias, mask) -> tf.Tensor:
         """Map float [B_g, S_g, H] and twice [B_g, K_g, H], without biases, to [B_g, N, S_g, D]."""
         config = self.bert_config
         split = make_split_with_bias(config.num_attention_heads)
@@ -120,7 +121,7 @@ class SelfAttention(BertLayer):
             split(key, self.key.bias),
             split(value, self.value.bias),
             score_bias,
-            mask_key,
+            *mask,
         )
 
 
@@ -186,17 +187,17 @@ def make_training_attention(rate: float) -> Callable:
       rate: probability of an element to be dropped.
 
     Returns:
-      A function like `attend`, but of queries that are scaled already, and with a last argument, the key of the
-      dropout mask (`dropout.mask_key`). Its gradient needs no sum over the scores: with P the probabilities, M the mask
+      A function like `attend`, but of queries that are scaled already, and with last arguments that say which dropout
+      mask (`dropout.mask_of`). Its gradient needs no sum over the scores: with P the probabilities, M the mask
       and its scale, and O = (P∘M)·V, the sum of dO·Vᵀ∘M∘P over a row is that of dO∘O.
 
     Source: the sum is the one of FlashAttention (Dao et al. 2022), appendix B.2.
     """
 
     @compiled
-    def dropped_part(probabilities, key):
+    def dropped_part(probabilities, *mask):
         """Map [B, N, S, K] to the same shape."""
-        return dropout(probabilities, rate, key)
+        return dropout(probabilities, rate, *mask)
 
     @compiled
     def row_sums(upstream, context):
@@ -205,33 +206,32 @@ def make_training_attention(rate: float) -> Callable:
         return tf.reduce_sum(product, -1, keepdims=True)
 
     @compiled
-    def score_gradient(probabilities, upstream, sums, key):
+    def score_gradient(probabilities, upstream, sums, *mask):
         """Map [B, N, S, K] twice and [B, N, S, 1] to [B, N, S, K]: probabilities after dropout, gradient of scores."""
-        dropped = dropout(probabilities, rate, key)
+        dropped = dropout(probabilities, rate, *mask)
         wide, wide_dropped, upstream = (tf.cast(x, tf.float32) for x in (probabilities, dropped, upstream))
         return dropped, tf.cast(wide_dropped * upstream - wide * sums, probabilities.dtype)
 
     @tf.custom_gradient
-    def attend_and_drop(query, key, value, score_bias, mask_key):
+    def attend_and_drop(query, key, value, score_bias, *mask):
         """Map [B, N, S, D], [B, N, K, D] twice and [B, 1, 1, K] to [B, N, S, D]."""
         scores = tf.matmul(query, key, transpose_b=True) + score_bias
         probabilities = tf.nn.softmax(scores)
-        context = tf.matmul(dropped_part(probabilities, mask_key) if rate else probabilities, value)
+        context = tf.matmul(dropped_part(probabilities, *mask) if rate else probabilities, value)
 
         def gradient(upstream):
-            """Map [B, N, S, D] to the gradients of query, key and value; the bias and the key of the mask have none."""
+            """Map [B, N, S, D] to the gradients of query, key and value; the bias and the mask have none."""
             dropped, d_scores = score_gradient(
                 probabilities,
                 tf.matmul(upstream, value, transpose_b=True),
                 row_sums(upstream, context),
-                mask_key,
+                *mask,
             )
             return (
                 tf.matmul(d_scores, key),
                 tf.matmul(d_scores, query, transpose_a=True),
                 tf.matmul(dropped, upstream, transpose_a=True),
-                None,
-                None,
+                *[None] * (1 + len(mask)),
             )
 
         return context, gradient

@@ -17,7 +17,7 @@ import tf_keras
 from bert_squad.bert_config import BertConfig
 from bert_squad.errors import ConfigError
 from bert_squad.model.attention import SelfAttention, score_biases
-from bert_squad.model.dropout import dropout, mask_key, site_seed
+from bert_squad.model.dropout import dropout, mask_of, site_seed
 from bert_squad.model.layers import (
     BertLayer,
     dense_and_activate,
@@ -49,9 +49,9 @@ _ACTIVATIONS = {
 }
 
 
-def _norm_and_drop(rate: float, summed, gamma, beta, key):
+def _norm_and_drop(rate: float, summed, gamma, beta, *mask):
     """Map float32 [B, S, H], [H], [H] to float32 [B, S, H]."""
-    return dropout(layer_norm(summed, gamma, beta), rate, key)
+    return dropout(layer_norm(summed, gamma, beta), rate, *mask)
 
 
 @tf_keras.utils.register_keras_serializable("bert_squad")
@@ -80,13 +80,20 @@ class BertEmbeddings(BertLayer):
         self.position_embeddings = table("position_embeddings", bert_config.max_position_embeddings)
         self.layer_norm = make_layer_norm(self, bert_config.hidden_size, "layer_norm")
 
-    def call(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, dropout_seed: tf.Tensor | None = None):
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        segment_ids: tf.Tensor,
+        dropout_seed: tf.Tensor | None = None,
+        first_sequence: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Embed a batch.
 
         Args:
           input_ids: int32 [B, S], WordPiece ids.
           segment_ids: int32 [B, S], 0 for the question and padding, 1 for the passage.
           dropout_seed: int32 [2], or None for no dropout.
+          first_sequence: as for `Padded`.
 
         Returns:
           float32 [B, S, H].
@@ -102,10 +109,13 @@ class BertEmbeddings(BertLayer):
         positions = self.position_embeddings[tf.newaxis, : tf.shape(input_ids)[1], :]
         summed = words + tf.matmul(segments, self.token_type_embeddings) + positions
         summed, norm = tf.cast(summed, tf.float32), norm_weights(self.layer_norm)
-        if dropout_seed is None:
+        first_index = None
+        if first_sequence is not None:
+            first_index = tf.cast(first_sequence * tf.size(summed[0]), tf.uint32)
+        mask = mask_of(dropout_seed, 0, first_index)
+        if mask is None:
             return layer_norm(summed, *norm)
-        norm_and_drop = fused_with(_norm_and_drop, self.bert_config.hidden_dropout_prob)
-        return norm_and_drop(summed, *norm, mask_key(dropout_seed, 0))
+        return fused_with(_norm_and_drop, self.bert_config.hidden_dropout_prob)(summed, *norm, *mask)
 
     def _check_length(self, length: int | None) -> None:
         longest = self.bert_config.max_position_embeddings
@@ -177,16 +187,27 @@ class TransformerLayer(BertLayer):
           The output [R, H] in both types.
         """
         rate = self.bert_config.hidden_dropout_prob
+        first_index = packing.first_index_of_rows(self.bert_config.hidden_size)
         seed = site_seed(dropout_seed, 0)
         with tf.name_scope(self.attention.name):
             context = self.attention.of_rows(rows, narrow, packing, score_biases, seed)
         attended, narrow = dense_drop_add_and_norm(
-            context, self.attention_output, rows, self.attention_layer_norm, rate, mask_key(dropout_seed, 1)
+            context,
+            self.attention_output,
+            rows,
+            self.attention_layer_norm,
+            rate,
+            mask_of(dropout_seed, 1, first_index),
         )
         activation = activation_function(self.bert_config.hidden_act)
         between = dense_and_activate(narrow, self.intermediate, activation, dropout_seed is not None)
         return dense_drop_add_and_norm(
-            between, self.output_dense, attended, self.output_layer_norm, rate, mask_key(dropout_seed, 2)
+            between,
+            self.output_dense,
+            attended,
+            self.output_layer_norm,
+            rate,
+            mask_of(dropout_seed, 2, first_index),
         )
 
 
@@ -236,6 +257,7 @@ class BertEncoder(BertLayer):
         segment_ids: tf.Tensor,
         dropout_seed: tf.Tensor | None = None,
         packing: str = "padded",
+        first_sequence: tf.Tensor | None = None,
     ) -> list[tf.Tensor]:
         """Encode a batch.
 
@@ -246,6 +268,7 @@ class BertEncoder(BertLayer):
           dropout_seed: int32 [2], or None for no dropout.
           packing: which positions the layers compute, one of `packing.PACKINGS`; those that "packed" leaves out are
             undefined in the result.
+          first_sequence: as for `Padded`.
 
         Returns:
           The embedding output and the output of each layer, each float32 [B, S, H]; the last is the sequence
@@ -254,8 +277,8 @@ class BertEncoder(BertLayer):
         Raises:
           ConfigError: for sequences that are longer than `max_position_embeddings`.
         """
-        embedded = self.embeddings(input_ids, segment_ids, site_seed(dropout_seed, 0))
-        places = PACKINGS[packing](input_mask)
+        embedded = self.embeddings(input_ids, segment_ids, site_seed(dropout_seed, 0), first_sequence)
+        places = PACKINGS[packing](input_mask, first_sequence)
         biases = score_biases(places, self.compute_dtype)
         states = [places.pack(embedded)]
         narrow = tf.cast(states[0], self.compute_dtype)

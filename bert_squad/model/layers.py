@@ -18,7 +18,7 @@ import tf_keras
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.errors import ConfigError
-from bert_squad.model.dropout import dropout
+from bert_squad.model.dropout import Mask, dropout
 from bert_squad.model.fusion import fused
 
 LAYER_NORM_EPSILON = 1e-12
@@ -129,7 +129,7 @@ def dense_drop_add_and_norm(
     residual: tf.Tensor,
     norm: tf_keras.layers.LayerNormalization,
     rate: float,
-    mask_key: tf.Tensor | None,
+    mask: Mask | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Apply a layer and dropout to rows, add them to others and normalise the sums.
 
@@ -139,16 +139,16 @@ def dense_drop_add_and_norm(
       residual: float32 [R, H].
       norm: of size H.
       rate: of dropout.
-      mask_key: of dropout (see `dropout.mask_key`); None in prediction, which drops nothing.
+      mask: of dropout (see `dropout.mask_of`); None in prediction, which drops nothing.
 
     Returns:
       [R, H] twice: float32 for the sums, and in the type of `x` for the next matrix product.
     """
-    if mask_key is None:
+    if mask is None:
         normed = layer_norm(tf.cast(dense(x, layer), tf.float32) + residual, *norm_weights(norm))
         return normed, tf.cast(normed, x.dtype)
     drop_add_and_norm = fused_with(_drop_add_and_norm, rate)
-    normed = drop_add_and_norm(product(x, layer), layer.bias, residual, norm.gamma, norm.beta, mask_key)
+    normed = drop_add_and_norm(product(x, layer), layer.bias, residual, norm.gamma, norm.beta, *mask)
     return normed if isinstance(normed, tuple) else (normed, normed)
 
 
@@ -164,9 +164,9 @@ def norm_weights(norm: tf_keras.layers.LayerNormalization) -> tuple[tf.Tensor, t
     return tf.cast(norm.gamma, tf.float32), tf.cast(norm.beta, tf.float32)
 
 
-def _drop_add_and_norm(rate: float, x, bias, residual, gamma, beta, key):
+def _drop_add_and_norm(rate: float, x, bias, residual, gamma, beta, *mask):
     """Map a product [R, H] and float32 [H], [R, H], [H], [H] to float32 [R, H], and to the type of `x` if narrower."""
-    dropped = dropout(tf.cast(x, tf.float32) + bias, rate, key)
+    dropped = dropout(tf.cast(x, tf.float32) + bias, rate, *mask)
     normed = layer_norm(dropped + residual, gamma, beta)
     return normed if x.dtype == tf.float32 else (normed, tf.cast(normed, x.dtype))
 

@@ -4,6 +4,10 @@ Dense layers work on rows [R, H], one a position. Attention needs to know which 
 groups of sequences, [B_g, S_g] each, and K_g of the S_g positions are its keys and values. A packing turns the one form
 into the other.
 
+A packing also knows the places of its elements in the tensors of a whole batch whose padding is computed, since
+dropout goes by them (`first_index` of `dropout.keep_mask`). So masks depend neither on how a batch is cut into parts
+nor on whether padding is there.
+
 Shapes: B batch, S sequence, H hidden (or any other width), R rows, g the number of a group.
 """
 
@@ -21,13 +25,14 @@ class Padded:
 
     Args:
       input_mask: int32 [B, S], 1 for real positions and 0 for padding.
+      first_sequence: int32 scalar, for a part of a batch: the number of its first sequence in the whole one.
 
     Attributes:
       masks: for each group, int32 [B_g, K_g], 1 for keys that are real.
     """
 
-    def __init__(self, input_mask: tf.Tensor):
-        self._shape = tf.shape(input_mask)
+    def __init__(self, input_mask: tf.Tensor, first_sequence: tf.Tensor | None = None):
+        self._shape, self._first_sequence = tf.shape(input_mask), first_sequence
         self.masks = (input_mask,)
 
     def pack(self, states: tf.Tensor) -> tf.Tensor:
@@ -54,6 +59,18 @@ class Padded:
         """Return what was computed of `rows_of_keys` in groups [B_g, K_g, H]."""
         return self.to_groups(rows)
 
+    def first_index_of_rows(self, width: int) -> tf.Tensor | None:
+        """Return the index of the first element of rows [R, width] in those of the whole batch, uint32 scalar."""
+        if self._first_sequence is None:
+            return None
+        return tf.cast(self._first_sequence * self._shape[1] * width, tf.uint32)
+
+    def first_indices_of_scores(self, heads: int) -> tuple[tf.Tensor | None, ...]:
+        """Return the same of the scores [B, N, S, S] of attention, for each group."""
+        if self._first_sequence is None:
+            return (None,)
+        return (tf.cast(self._first_sequence * heads * self._shape[1] ** 2, tf.uint32),)
+
 
 class TrimmedKeys(Padded):
     """All positions, as in `Padded`, but keys end with the longest sequence of the batch, rounded up.
@@ -63,10 +80,11 @@ class TrimmedKeys(Padded):
 
     Args:
       input_mask: as for `Padded`.
+      first_sequence: as for `Padded`.
     """
 
-    def __init__(self, input_mask: tf.Tensor):
-        super().__init__(input_mask)
+    def __init__(self, input_mask: tf.Tensor, first_sequence: tf.Tensor | None = None):
+        super().__init__(input_mask, first_sequence)
         size = self._shape[1]
         # A sequence without any real position attends to all of its padding alike.
         behind_last = size - tf.argmax(tf.reverse(tf.cast(input_mask != 0, tf.int32), [1]), 1, tf.int32)
@@ -91,9 +109,10 @@ class Packed:
 
     Args:
       input_mask: int32 [B, S], B known; the real positions of a sequence are its first ones.
+      first_sequence: as for `Padded`.
     """
 
-    def __init__(self, input_mask: tf.Tensor):
+    def __init__(self, input_mask: tf.Tensor, first_sequence: tf.Tensor | None = None):
         batch, size = input_mask.shape[0], tf.shape(input_mask)[1]
         lengths = tf.reduce_sum(input_mask, axis=1)
         ends = tf.cumsum(lengths)
@@ -114,7 +133,9 @@ class Packed:
         count = min(GROUPS, batch)
         sizes = [(batch + number) // count for number in range(count)]
         self._row_of_group, places, begin = [], [], tf.constant(0)
-        for members in tf.split(by_length, sizes):
+        self._first_sequence = 0 if first_sequence is None else first_sequence
+        self._sequences_of_groups = tf.split(by_length, sizes)
+        for members in self._sequences_of_groups:
             of_members = tf.gather(lengths, members)
             longest = tf.minimum(_rounded_up(tf.reduce_max(of_members), LENGTHS_ROUNDED_TO), size)
             self._row_of_group.append(self._rows_and_mask(tf.gather(first_row, members), of_members, longest))
@@ -160,6 +181,21 @@ class Packed:
     def keys_to_groups(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Return what was computed of `rows_of_keys` in groups [B_g, S_g, H]."""
         return self.to_groups(rows)
+
+    def first_index_of_rows(self, width: int) -> tf.Tensor:
+        """Return the index of the first element of each row [R, width] in those of the whole batch, uint32 [R, 1]."""
+        position = self._first_sequence * self._shape[1] + self._position_of_row
+        return tf.cast(position * width, tf.uint32)[:, tf.newaxis]
+
+    def first_indices_of_scores(self, heads: int) -> tuple[tf.Tensor, ...]:
+        """Return the same of the scores [B, N, S, S] of attention, for each group uint32 [B_g, N, S_g, 1]."""
+        size = self._shape[1]
+        indices = []
+        for sequences, mask in zip(self._sequences_of_groups, self.masks, strict=True):
+            head = (self._first_sequence + sequences)[:, tf.newaxis] * heads + tf.range(heads)
+            position = head[:, :, tf.newaxis] * size + tf.range(tf.shape(mask)[1])
+            indices.append(tf.cast(position * size, tf.uint32)[..., tf.newaxis])
+        return tuple(indices)
 
 
 PACKINGS: dict[str, type[Padded | Packed]] = {"padded": Padded, "trimmed": TrimmedKeys, "packed": Packed}

@@ -81,6 +81,7 @@ class BertForSquad(tf_keras.Model):
         training: bool = False,
         dropout_seed: tf.Tensor | None = None,
         static_shapes: bool = False,
+        first_sequence: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Score a batch.
 
@@ -89,6 +90,8 @@ class BertForSquad(tf_keras.Model):
           training: whether to drop out.
           dropout_seed: int32 [2]; the same seed drops the same elements. Without one, training draws it.
           static_shapes: predict in shapes that do not depend on what is padding, as XLA needs them. Slower.
+          first_sequence: int32 scalar, for a part of a batch: the number of its first sequence in the whole one, so
+            that it drops what it would have dropped there.
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].
@@ -108,7 +111,14 @@ class BertForSquad(tf_keras.Model):
         packing = "padded" if training or static_shapes else "trimmed"
         if training and self.pad_to == "batch" and mask.shape[0] is not None:
             packing = "packed"
-        states = self.bert(input_ids, mask, segment_ids, dropout_seed=dropout_seed, packing=packing)
+        states = self.bert(
+            input_ids,
+            mask,
+            segment_ids,
+            dropout_seed=dropout_seed,
+            packing=packing,
+            first_sequence=first_sequence,
+        )
         start_logits, end_logits = self.span_head(states[-1])
         if self.pad_to == "max":
             return start_logits, end_logits

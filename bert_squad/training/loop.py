@@ -15,6 +15,7 @@ from bert_squad.errors import ConfigError, OutOfMemoryError, RunInterruptedError
 from bert_squad.interruption import noticed_signals
 from bert_squad.model.span_head import span_loss
 from bert_squad.training.optimizer import AdamWeightDecay, learning_rate_at
+from bert_squad.training.parts import sum_over_parts
 
 LOSS_SCALES = (2.0**15, 2.0**10, 2.0**5, 1.0)
 """Factors of the loss in float16, so that small gradients do not vanish; the first that does not overflow is taken."""
@@ -30,6 +31,7 @@ def make_train_step(
     seed: int,
     scales_loss: bool = False,
     jit_compile: bool = False,
+    num_parts: int = 1,
 ) -> Callable:
     """Compile one training step.
 
@@ -43,6 +45,7 @@ def make_train_step(
       scales_loss: try `LOSS_SCALES` in turn until no gradient overflows, for a model that computes in float16. A step
         stays a function of weights, seed and step; when all overflow, nothing is updated.
       jit_compile: compile the whole step with XLA.
+      num_parts: compute a batch in so many parts, one after the other; the numbers are the same but for rounding.
 
     Returns:
       A function of (step: int32 scalar, number of steps done before; batch: dict of tensors) that updates
@@ -51,12 +54,22 @@ def make_train_step(
     variables = list(optimizer.variables_by_name.values())
 
     def loss_and_gradients(step: tf.Tensor, batch: dict[str, tf.Tensor], scale: tf.Tensor | float):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            start_logits, end_logits = model(batch, training=True, dropout_seed=tf.stack([seed, step]))
-            loss = span_loss(start_logits, end_logits, batch["start_positions"], batch["end_positions"])
-            scaled = loss * scale
-        return loss, tape.gradient(scaled, variables)
+        # A part's share in the mean of the whole batch is taken before its gradient, so that float16 overflows, or not,
+        # as in the whole.
+        scale_of_part = scale if num_parts == 1 else scale / num_parts
+
+        def of_part(rows: dict[str, tf.Tensor], first_row: tf.Tensor | None):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                start_logits, end_logits = model(
+                    rows, training=True, dropout_seed=tf.stack([seed, step]), first_sequence=first_row
+                )
+                loss = span_loss(start_logits, end_logits, rows["start_positions"], rows["end_positions"])
+                scaled = loss * scale_of_part
+            return loss, tape.gradient(scaled, variables)
+
+        word_embeddings = model.bert.embeddings.word_embeddings
+        return sum_over_parts(of_part, batch, num_parts, variables, sliced=word_embeddings)
 
     def rate_of(step: tf.Tensor) -> tf.Tensor:
         return learning_rate_at(step, learning_rate, num_train_steps, num_warmup_steps)
@@ -218,8 +231,9 @@ def _named_lack_of_memory(step: int, batch: dict[str, tf.Tensor], last_saved: st
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise OutOfMemoryError(
-            f"Out of memory in step {step} ({first_line(error)}): lower --train_batch_size "
-            f"({batch['input_ids'].shape[0]}) or --max_seq_length; the last saved checkpoint is {last_saved}."
+            f"Out of memory in step {step} ({first_line(error)}): raise --gradient_accumulation_steps, "
+            f"which changes no number but for rounding, or lower --train_batch_size ({batch['input_ids'].shape[0]}) or "
+            f"--max_seq_length; the last saved checkpoint is {last_saved}."
         ) from error
 
 

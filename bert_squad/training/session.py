@@ -67,6 +67,12 @@ def train_model(
     _write_records(config, tokenizer, examples, records)
     write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
+    if config.gradient_accumulation_steps > 1:
+        logging.info(
+            "  Each batch of %d is computed in %d parts (--gradient_accumulation_steps).",
+            config.train_batch_size,
+            config.gradient_accumulation_steps,
+        )
     train_step = make_train_step(
         model,
         optimizer,
@@ -76,6 +82,7 @@ def train_model(
         seed=config.seed,
         scales_loss=compute.dtype == "float16",
         jit_compile=compute.jit_compile,
+        num_parts=config.gradient_accumulation_steps,
     )
     batches = train_batches(
         records,

@@ -141,3 +141,12 @@ def test_choices(tiny_flags):
     assert re.fullmatch(
         rf"n-best of many questions together: {number}x \({number} to {number}\)\n", done.stdout
     )
+
+
+def test_accumulation():
+    sizes = ["--hidden_size=32", "--num_layers=1", "--num_heads=2", "--vocab_size=99", "--seq_length=32"]
+    flags = ["--parts=1,2", "--batch_size=4", "--steps=1"]
+    done = run_program(*sizes, *flags, program="benchmarks/accumulation.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = re.findall(r"^ +(\d) +(\d) +-?\d+ +\d+\.\d\d$", done.stdout, re.MULTILINE)
+    assert rows == [("1", "4"), ("2", "2")], done.stdout

@@ -126,6 +126,41 @@ def test_sequences_of_similar_length_share_a_group():
     assert [tuple(group.shape) for group in Packed(mask).masks] == [(2, 64), (2, 64), (2, 256), (2, 320)]
 
 
+def dropping_model(pad_to):
+    """One of `two_models`, with dropout."""
+    config = dataclasses.replace(CONFIG, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.4)
+    model = BertForSquad(config, pad_to=pad_to)
+    model.set_weights(tiny_model(5, CONFIG).get_weights())
+    return model
+
+
+def in_training(model, batch, **arguments):
+    """Return the logits with dropout, [2, B, S]."""
+    batch = {name: tf.constant(value) for name, value in batch.items()}
+    seed = tf.constant([1, 2])
+    return tf.function(lambda: tf.stack(model(batch, training=True, dropout_seed=seed, **arguments)))()
+
+
+def test_the_same_is_dropped_with_and_without_padding():
+    batch = inputs([150, 20, 70, 90, 66], 150)
+    real = batch["input_mask"].astype(bool)
+    padded, packed = (
+        in_training(dropping_model(pad_to), batch).numpy()[:, real] for pad_to in ("max", "batch")
+    )
+    np.testing.assert_allclose(packed, padded, atol=2e-5)
+
+
+@pytest.mark.parametrize("pad_to", ["max", "batch"])
+def test_a_part_drops_what_the_whole_batch_does(pad_to):
+    model = dropping_model(pad_to)
+    batch = inputs([150, 20, 70, 90, 66, 12], 150)
+    whole = in_training(model, batch)
+    for first in (0, 2, 4):
+        part = {name: value[first : first + 2] for name, value in batch.items()}
+        of_part = in_training(model, part, first_sequence=tf.constant(first))
+        np.testing.assert_allclose(of_part, whole[:, first : first + 2], atol=2e-5)
+
+
 def test_groups_drop_independently():
     """Four equal windows fall into four groups; dropout of attention alone must make their logits differ."""
     config = dataclasses.replace(CONFIG, attention_probs_dropout_prob=0.5)

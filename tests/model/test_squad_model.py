@@ -252,6 +252,13 @@ def test_inputs_of_another_kind_or_shape_are_named(change, message):
         BertForSquad(TINY)({**inputs, "input_ids": change(inputs["input_ids"])})
 
 
+@pytest.mark.parametrize(("layers", "wide"), [(1, 0), (2, 1), (3, 1), (4, 2)])
+def test_the_early_layers_are_the_first_half_rounded_down(layers, wide):
+    model = BertForSquad(dataclasses.replace(TINY, num_hidden_layers=layers))
+    of_layers = [layer.attention.projects_wide for layer in model.bert.transformer_layers]
+    assert of_layers == [True] * wide + [False] * (layers - wide)
+
+
 def test_queries_and_keys_of_early_layers_are_wide_in_prediction(golden_model):
     """Rounded to bfloat16, their weights move logits; not rounded, they do not."""
     inputs = dict(np.load(golden("model/tiny_gelu/inputs.npz")))

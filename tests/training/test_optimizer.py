@@ -30,7 +30,7 @@ def new_model():
 class Run:
     """The golden run, one step at a time."""
 
-    def __init__(self, model):
+    def __init__(self, model, num_parts=1):
         self.model, self.optimizer = model, AdamWeightDecay.for_model(model)
         self.batches = np.load(golden("model/trajectory/batches.npz"))
         self.train_step = make_train_step(
@@ -40,6 +40,7 @@ class Run:
             num_train_steps=HYPER["num_train_steps"],
             num_warmup_steps=HYPER["num_warmup_steps"],
             seed=0,
+            num_parts=num_parts,
         )
 
     def step(self, index: int) -> list[float]:
@@ -89,6 +90,18 @@ def test_24_steps_of_the_legacy_program(each_update):
         if index + 1 in (1, 12, 24):
             check_against_checkpoint(run, index + 1)
     np.testing.assert_array_equal(model.bert.pooler.kernel, pooler)
+
+
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_24_steps_in_parts(num_parts):
+    """A batch of four, two or one at a time: within what one device may differ by."""
+    model = new_model()
+    load_checkpoint(model, prefix("init/model.ckpt"))
+    run = Run(model, num_parts)
+    for index in range(24):
+        check_step(index, run.step(index))
+        if index + 1 in (1, 12, 24):
+            check_against_checkpoint(run, index + 1)
 
 
 def test_continuing_the_legacy_run_from_step_12():
