@@ -61,13 +61,8 @@ class SelfAttention(BertLayer):
         Returns:
           [B, S, H] in the type of the policy, the heads side by side.
         """
-        packing = Padded(input_mask)
-        rows = packing.pack(tf.cast(states, tf.float32))
-        narrow = tf.cast(rows, self.compute_dtype)
-        contexts = self.of_rows(
-            rows, narrow, packing, score_biases(packing, self.compute_dtype), dropout_seed
-        )
-        return packing.unpack(contexts)
+        rows, narrow, packing, biases = as_rows(states, input_mask, self.compute_dtype)
+        return packing.unpack(self.of_rows(rows, narrow, packing, biases, dropout_seed))
 
     def of_rows(
         self,
@@ -123,6 +118,15 @@ class SelfAttention(BertLayer):
             score_bias,
             *mask,
         )
+
+
+def as_rows(
+    states: tf.Tensor, input_mask: tf.Tensor, dtype: str
+) -> tuple[tf.Tensor, tf.Tensor, Padded, list[tf.Tensor]]:
+    """Return what `of_rows` takes, of a batch float [B, S, H] with all its padding."""
+    packing = Padded(input_mask)
+    rows = packing.pack(tf.cast(states, tf.float32))
+    return rows, tf.cast(rows, dtype), packing, score_biases(packing, dtype)
 
 
 def score_biases(packing: Padded | Packed, dtype: str) -> list[tf.Tensor]:

@@ -16,7 +16,7 @@ import tf_keras
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.errors import ConfigError
-from bert_squad.model.attention import SelfAttention, score_biases
+from bert_squad.model.attention import SelfAttention, as_rows, score_biases
 from bert_squad.model.dropout import dropout, mask_of, site_seed
 from bert_squad.model.layers import (
     BertLayer,
@@ -159,10 +159,7 @@ class TransformerLayer(BertLayer):
         Returns:
           float32 [B, S, H].
         """
-        packing = Padded(input_mask)
-        rows = packing.pack(tf.cast(states, tf.float32))
-        narrow = tf.cast(rows, self.compute_dtype)
-        biases = score_biases(packing, self.compute_dtype)
+        rows, narrow, packing, biases = as_rows(states, input_mask, self.compute_dtype)
         rows, _ = self.of_rows(rows, narrow, packing, biases, dropout_seed)
         return packing.unpack(rows)
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from faults.runs import FILES, TRAIN
 from golden_files import golden, read_json
 from program import ROOT, environment, run_program
 
@@ -17,19 +18,7 @@ NUM_STEPS = 120
 
 
 def command(output: str, *flags: str) -> list[str]:
-    return [
-        "--vocab_file=vocab.txt",
-        "--bert_config_file=bert_config.json",
-        f"--output_dir={output}",
-        "--do_train",
-        "--train_file=train.json",
-        "--max_seq_length=64",
-        "--doc_stride=24",
-        "--max_query_length=16",
-        "--train_batch_size=4",
-        "--learning_rate=1e-3",
-        *flags,
-    ]
+    return [*FILES, *TRAIN, f"--output_dir={output}", *flags]
 
 
 @pytest.fixture(scope="module")
