@@ -8,6 +8,7 @@ import sys
 import termios
 import threading
 
+import pytest
 from program import environment
 
 from bert_squad.training import progress
@@ -39,7 +40,9 @@ class Unread:
         raise AssertionError("this was not to be shown")
 
 
-def test_values_that_are_not_shown_are_not_read(monkeypatch):
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_values_that_are_not_shown_are_not_read(monkeypatch, is_terminal):
+    monkeypatch.setattr(progress, "_is_terminal", lambda: is_terminal)
     monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
     with TrainingProgress(first_step=0, num_train_steps=4, batch_size=8) as bar:
         bar.update(StepValues(1, 2.5, 1e-4, 0.75, seconds=1.0))
