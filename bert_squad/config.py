@@ -10,14 +10,14 @@ from bert_squad.errors import ConfigError, DataError, PathError
 from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, shortened
 
 EXPORT_DTYPES = ("float32", "bfloat16")
+DISTRIBUTION_STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
 @dataclasses.dataclass(frozen=True)
 class SquadConfig:
     """Say what one run does. Each field is the flag of the same name; lengths count WordPieces.
 
-    The first group is the legacy script's, in its order and with its defaults; the second is ours. Legacy
-    flags that mean nothing in TensorFlow 2 (`LEGACY_FLAGS_WITHOUT_EFFECT`) exist on the command line only.
+    The first group is the legacy script's, in its order and with its defaults; the second is ours.
     """
 
     bert_config_file: str
@@ -38,8 +38,15 @@ class SquadConfig:
     num_train_epochs: float = 3.0
     warmup_proportion: float = 0.1
     save_checkpoints_steps: int = 1000
+    iterations_per_loop: int = 1000
     n_best_size: int = 20
     max_answer_length: int = 30
+    use_tpu: bool = False
+    tpu_name: str | None = None
+    tpu_zone: str | None = None
+    gcp_project: str | None = None
+    master: str | None = None
+    num_tpu_cores: int = 8
     verbose_logging: bool = False
     version_2_with_negative: bool = False
     null_score_diff_threshold: float = 0.0
@@ -58,6 +65,9 @@ class SquadConfig:
     pad_to: str | None = None
     jit_compile: bool | None = None
     gradient_accumulation_steps: int = 1
+    distribution_strategy: str = "one_device"
+    num_logical_devices: int = 1
+    cluster_timeout: float = 120.0  # seconds
 
     def __post_init__(self):
         """Take what notebooks give, such as a `pathlib.Path` or NumPy's numbers, as what it means.
@@ -109,6 +119,7 @@ class SquadConfig:
             if value < smallest:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {shortened(value)}.")
         self._check_batch()
+        self._check_distribution()
         if self.seed > LARGEST_SEED:
             raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {shortened(self.seed)}.")
         if math.isnan(self.null_score_diff_threshold):
@@ -142,6 +153,47 @@ class SquadConfig:
             raise ConfigError(
                 f"--gradient_accumulation_steps={shortened(self.gradient_accumulation_steps)} cuts each batch into "
                 f"parts of one size, so it must divide --train_batch_size={self.train_batch_size}."
+            )
+
+    @property
+    def strategy(self) -> str:
+        """What the run is distributed by: `distribution_strategy`, or "tpu" with `use_tpu`."""
+        return "tpu" if self.use_tpu else self.distribution_strategy
+
+    def _check_distribution(self) -> None:
+        """Refuse flags of several devices that do not go together; `devices` sees which there are."""
+        if self.use_tpu and self.distribution_strategy not in ("one_device", "tpu"):
+            raise ConfigError(
+                f"--use_tpu means --distribution_strategy=tpu, and {self.distribution_strategy} is given; leave one of "
+                "them out."
+            )
+        if self.num_logical_devices > 1 and self.strategy != "mirrored":
+            raise ConfigError(
+                f"--num_logical_devices={shortened(self.num_logical_devices)} cuts the CPU into devices for "
+                "--distribution_strategy=mirrored; add that, or leave it out."
+            )
+        if self.strategy != "tpu":
+            return
+        if not (self.tpu_name or self.master):
+            raise ConfigError(
+                "A TPU needs a name: add --tpu_name (on the TPU's own machine: --tpu_name=local), or --master with its "
+                "address."
+            )
+        if self.dtype == "float16":
+            raise ConfigError("A TPU has no float16; give --dtype=bfloat16, or leave --dtype out.")
+        if self.pad_to == "batch":
+            raise ConfigError(
+                "--pad_to=batch makes batches of many lengths, which a TPU cannot have; leave it out."
+            )
+        self._check_reached_by_tpu()
+
+    def _check_reached_by_tpu(self) -> None:
+        """Refuse an output directory whose records the TPU's own machine could not read."""
+        is_local = self.tpu_name == "local"
+        if (self.do_train or self.do_predict) and not is_local and not files.is_remote(self.output_dir):
+            raise ConfigError(
+                f"The TPU reads its records from --output_dir, and does not reach {self.output_dir}; name a directory "
+                "of Cloud Storage (gs://...)."
             )
 
     def num_train_steps(self, num_examples: int) -> int:
@@ -220,6 +272,7 @@ _CHOICES = {
     "export_dtype": EXPORT_DTYPES,
     "dtype": ("float32", "bfloat16", "float16"),
     "pad_to": ("max", "batch"),
+    "distribution_strategy": DISTRIBUTION_STRATEGIES,
 }
 
 _SMALLEST_VALUES = {
@@ -233,6 +286,10 @@ _SMALLEST_VALUES = {
     "n_best_size": 1,
     "max_answer_length": 1,
     "num_train_epochs": 0,
+    "iterations_per_loop": 1,
+    "num_tpu_cores": 1,
+    "num_logical_devices": 1,
+    "cluster_timeout": 1,
     "learning_rate": 0,
     "warmup_proportion": 0,
     "seed": 0,

@@ -262,3 +262,31 @@ def test_the_number_of_weights():
     """Of BERT-base, uncased, with its pooler: 109,482,240; and the span head."""
     base = BertConfig(vocab_size=30522, type_vocab_size=2)
     assert base.num_parameters == 109_482_240 + 2 * 768 + 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"distribution_strategy": "horovod"}, "--distribution_strategy must be one of one_device, mirrored"),
+        ({"use_tpu": True, "distribution_strategy": "mirrored", "tpu_name": "t"}, "--use_tpu means"),
+        ({"num_logical_devices": 2}, "--num_logical_devices=2 cuts the CPU into devices for"),
+        ({"num_logical_devices": 2, "distribution_strategy": "multi_worker"}, "--num_logical_devices=2 cuts"),
+        ({"use_tpu": True}, "A TPU needs a name: add --tpu_name"),
+        ({"distribution_strategy": "tpu"}, "A TPU needs a name: add --tpu_name"),
+        ({"use_tpu": True, "tpu_name": "local", "dtype": "float16"}, "A TPU has no float16"),
+        ({"use_tpu": True, "tpu_name": "local", "pad_to": "batch"}, "--pad_to=batch makes batches of many"),
+        ({"use_tpu": True, "tpu_name": "node-1"}, "does not reach output; name a directory of Cloud Storage"),
+        ({"use_tpu": True, "master": "grpc://10.0.0.2:8470"}, "does not reach output"),
+        ({"cluster_timeout": 0}, "--cluster_timeout must be at least 1, not 0"),
+    ],
+)
+def test_flags_of_several_devices_that_do_not_go_together(changes, sentence):
+    with pytest.raises(ConfigError) as caught:
+        squad_config(**changes).validate(MODEL)
+    assert sentence in str(caught.value)
+
+
+def test_a_tpu_with_a_name_is_taken():
+    squad_config(use_tpu=True, tpu_name="local").validate(MODEL)
+    squad_config(use_tpu=True, tpu_name="node-1", output_dir="gs://bucket/output").validate(MODEL)
+    assert squad_config(use_tpu=True).strategy == squad_config(distribution_strategy="tpu").strategy == "tpu"

@@ -53,15 +53,15 @@ LEGACY_FLAGS = (
         "Share of the steps with a linearly rising learning rate; 0.1 is 10 percent.",
     ),
     ("save_checkpoints_steps", "Steps from one checkpoint to the next."),
-    ("iterations_per_loop", "Without effect (it sized the loop on a TPU)."),
+    ("iterations_per_loop", "Steps that a TPU does before it hands back to the program."),
     ("n_best_size", "Answers kept for each question in nbest_predictions.json."),
     ("max_answer_length", "Longest answer, in WordPieces."),
-    ("use_tpu", "Without effect."),
-    ("tpu_name", "Without effect."),
-    ("tpu_zone", "Without effect."),
-    ("gcp_project", "Without effect."),
-    ("master", "Without effect."),
-    ("num_tpu_cores", "Without effect."),
+    ("use_tpu", "Run on a TPU; the same as --distribution_strategy=tpu."),
+    ("tpu_name", "Name of the Cloud TPU; local on the TPU's own machine."),
+    ("tpu_zone", "Zone of the Cloud TPU; default: found in the metadata of the machine."),
+    ("gcp_project", "Project of the Cloud TPU; default: found in the metadata of the machine."),
+    ("master", "Address of the TPU, such as grpc://10.0.0.2:8470, instead of --tpu_name."),
+    ("num_tpu_cores", "Cores of the TPU to use."),
     ("verbose_logging", "Log why an answer could not be traced back to the passage, and more."),
     ("version_2_with_negative", "Expect questions without an answer, as in SQuAD 2.0."),
     (
@@ -99,20 +99,22 @@ NEW_FLAGS = (
         "Compute each training batch in so many parts, one after the other: less memory, and the same numbers but for "
         "rounding.",
     ),
+    (
+        "distribution_strategy",
+        "Share each batch among devices: one_device (no sharing), mirrored (all GPUs of this machine), multi_worker "
+        "(the machines that TF_CONFIG names) or tpu. The numbers are the same but for rounding.",
+    ),
+    ("num_logical_devices", "Cut the CPU into so many devices, to try mirrored without GPUs."),
+    (
+        "cluster_timeout",
+        "Seconds that multi_worker waits for a worker that does not start, or no longer answers, before it ends.",
+    ),
 )
 
-# Types and defaults of the legacy flags that SquadConfig has no field for, since they mean nothing in TensorFlow 2.
-LEGACY_FLAGS_WITHOUT_EFFECT = {
-    "iterations_per_loop": ("int", 1000),
-    "use_tpu": ("bool", False),
-    "tpu_name": ("str", None),
-    "tpu_zone": ("str", None),
-    "gcp_project": ("str", None),
-    "master": ("str", None),
-    "num_tpu_cores": ("int", 8),
-}
+# They say something about a TPU only.
+TPU_FLAGS = ("iterations_per_loop", "tpu_name", "tpu_zone", "gcp_project", "master", "num_tpu_cores")
 
-_KINDS_AND_DEFAULTS = LEGACY_FLAGS_WITHOUT_EFFECT | {
+_KINDS_AND_DEFAULTS = {
     field.name: (kind_of(field), None if field.default is dataclasses.MISSING else field.default)
     for field in dataclasses.fields(SquadConfig)
 }
@@ -301,12 +303,10 @@ def _note_what_has_no_effect(positional: list[str], flag_values: flags.FlagValue
             "Ignored on the command line: %s. A boolean flag is written --flag=False or --noflag.",
             " ".join(positional),
         )
-    given = [name for name in LEGACY_FLAGS_WITHOUT_EFFECT if flag_values[name].present]
+    has_tpu = flag_values["use_tpu"].value or flag_values["distribution_strategy"].value == "tpu"
+    given = [name for name in TPU_FLAGS if flag_values[name].present and not has_tpu]
     if given:
-        logging.info(
-            "These flags have no effect in TensorFlow 2 and are ignored: %s.",
-            " ".join(f"--{n}" for n in given),
-        )
+        logging.info("Without --use_tpu these flags have no effect: %s.", " ".join(f"--{n}" for n in given))
 
 
 def help_text(flag_values: flags.FlagValues, program: str) -> str:

@@ -72,12 +72,22 @@ def test_flags_from_a_file(tmp_path):
     assert config.do_predict
 
 
-def test_flags_without_effect_are_accepted_and_named_in_one_line(infos):
+def test_flags_of_a_tpu_without_one_are_accepted_and_named_in_one_line(infos):
     parse("--use_tpu=False", "--tpu_name=node", "--num_tpu_cores=8", "--iterations_per_loop=500")
     assert infos == [
-        "These flags have no effect in TensorFlow 2 and are ignored: "
-        "--iterations_per_loop --use_tpu --tpu_name --num_tpu_cores."
+        "Without --use_tpu these flags have no effect: --iterations_per_loop --tpu_name --num_tpu_cores."
     ]
+
+
+@pytest.mark.parametrize("flag", ["--use_tpu", "--distribution_strategy=tpu"])
+def test_flags_of_a_tpu_reach_the_run(flag, infos):
+    config = parse(
+        flag, "--tpu_name=node", "--tpu_zone=z", "--gcp_project=p", "--master=m", "--num_tpu_cores=4"
+    )
+    assert config.strategy == "tpu"
+    assert (config.tpu_name, config.tpu_zone, config.gcp_project, config.master) == ("node", "z", "p", "m")
+    assert (config.num_tpu_cores, config.iterations_per_loop) == (4, 1000)
+    assert infos == []
 
 
 def test_positional_words_are_ignored_with_a_warning(warnings):
