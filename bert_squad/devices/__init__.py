@@ -1,0 +1,1 @@
+"""Several devices and machines: who takes part in a run, and whether they are still there."""
