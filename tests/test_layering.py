@@ -24,6 +24,7 @@ ROOMS = [
     "bert_config",
     "config",
     "compute_options",
+    "devices",
     "run_record",
     "text",
     "data",
