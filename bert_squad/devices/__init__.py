@@ -1,1 +1,1 @@
-"""Several devices and machines: who takes part in a run, and whether they are still there."""
+"""What a run computes on: one device, several of a machine, several machines, a TPU."""
