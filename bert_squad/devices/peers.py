@@ -22,7 +22,7 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 100),
 )
 _SECONDS_UNTIL_RECONNECTED = 0.3  # more than the pause above
-_SECONDS_BETWEEN_QUESTIONS = 1.0
+_SECONDS_BETWEEN_QUESTIONS = 0.5
 _LONGEST_QUESTION = 5.0  # seconds
 _ANSWERED, _REFUSED = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 
@@ -65,7 +65,7 @@ class _Peer:
 
 
 class PeerWatch:
-    """Ask the other workers of a cluster every second whether they are there.
+    """Ask the other workers of a cluster every half second whether they are there.
 
     Args:
       cluster: all workers; the own one is not asked.

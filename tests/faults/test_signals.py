@@ -101,7 +101,7 @@ def test_a_signal_at_every_stage(tmp_path, stage, number):
 WORKER = """
 import os, sys, time, threading
 from bert_squad import whole_files
-from bert_squad.interruption import noticed_signals, stopping_on_signals
+from bert_squad.interruption import end_process, heed_signals_again, noticed_signals, stopping_on_signals
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
@@ -170,6 +170,58 @@ def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     )
     code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
     assert code == 15
+
+
+OVERRULE = "import ctypes; ctypes.CDLL(None).signal(15, 1)  # ignored, without Python's knowledge\n    "
+
+
+@pytest.mark.parametrize(("heed", "code"), [("heed_signals_again()", 15), ("pass", 7)])
+def test_signals_are_heeded_again_after_a_library_has_taken_one_over(tmp_path, heed, code):
+    body = (
+        f"{OVERRULE}{heed}\n    try: print('ready', flush=True); time.sleep(1.5)\n"
+        "    except KeyboardInterrupt as stop: os._exit(stop.signal_number)\n    os._exit(7)"
+    )
+    assert run_worker(tmp_path, body, signal.SIGTERM)[0] == code
+
+
+def test_signals_that_are_heeded_again_are_still_noticed_only(tmp_path):
+    body = (
+        f"{OVERRULE}with noticed_signals() as stop:\n        heed_signals_again(); print('ready', flush=True)\n"
+        "        while not stop.signal_number: time.sleep(0.01)\n        os._exit(stop.signal_number)"
+    )
+    assert run_worker(tmp_path, body, signal.SIGTERM)[0] == 15
+
+
+def test_outside_of_a_program_no_signal_is_taken_over():
+    from bert_squad.interruption import heed_signals_again
+
+    before = signal.getsignal(signal.SIGTERM)
+    heed_signals_again()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_any_thread_ends_the_process_with_one_line(tmp_path):
+    """Two of them at once, while the main thread is busy."""
+    body = (
+        "threads = [threading.Thread(target=end_process, args=('Nobody is there.',)) for _ in range(2)]\n"
+        "    print('ready', flush=True)\n    for thread in threads: thread.start()\n    time.sleep(60)"
+    )
+    assert run_worker(tmp_path, body) == (1, "error: Nobody is there.\n", [])
+
+
+def test_outside_of_a_program_the_line_goes_to_standard_error(tmp_path):
+    (tmp_path / "name.py").write_text(
+        "from bert_squad.interruption import end_process\nend_process('Nobody is there.', 3)"
+    )
+    done = subprocess.run(
+        [os.sys.executable, str(tmp_path / "name.py")],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, "name.py: error: Nobody is there.\n")
 
 
 def test_without_its_terminal_a_program_stops_like_that_too(tmp_path):
