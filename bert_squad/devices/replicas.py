@@ -59,8 +59,7 @@ class Devices:
         self.description = description
         self.strategy, self.cluster, self.steps_per_call = strategy, cluster, steps_per_call
         self._watch = watch
-        self._gather: Callable | None = None  # compiled when first used, like the next
-        self._run_each: Callable | None = None
+        self._gather: Callable | None = None  # compiled when first used
         self._vote: tf.Tensor | None = None  # on stopping, of the step before
 
     @property
@@ -89,43 +88,44 @@ class Devices:
         results = self.strategy.run(function, arguments)
         return tf.nest.map_structure(lambda result: self.of_each(result)[0], results)
 
-    def run_each(self, function: Callable, batches: Sequence[dict[str, tf.Tensor]]) -> Sequence[Any]:
-        """Call a function of a batch on each device, on a batch of its own.
+    def on_each(self, function: Callable) -> Callable[[Sequence[dict[str, tf.Tensor]]], list[tuple]]:
+        """Compile a function of a batch so that each device computes a batch of its own.
 
         Args:
-          function: compiled; returns a tuple of float32 tensors [B, S].
-          batches: of all devices, in their order; the last devices may have none.
+          function: returns a tuple of float32 tensors [B, S].
 
         Returns:
-          What the function returned for each batch.
+          A function of the batches of all devices, in their order; the last devices may have none. It returns what
+          `function` does for each batch, to all processes.
         """
         strategy = self.strategy
         assert strategy is not None
-        if self._run_each is None:
 
-            def of_replica(batch: dict[str, tf.Tensor], shape: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                results = function(batch)
-                return results if self.cluster is None else self._gathered_results(results, shape)
+        def of_replica(batch: dict[str, tf.Tensor], shape: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            results = function(batch)
+            return results if self.cluster is None else self._gathered_results(results, shape)
 
-            self._run_each = tf.function(
-                lambda batches, shape: strategy.run(of_replica, (batches, shape)),
-                autograph=False,
-                reduce_retracing=True,
+        @tf.function(autograph=False, reduce_retracing=True)
+        def on_all(batches: Any, shape: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return strategy.run(of_replica, (batches, shape))
+
+        def call(batches: Sequence[dict[str, tf.Tensor]]) -> list[tuple]:
+            each = strategy.experimental_distribute_values_from_function(
+                lambda context: batches[min(context.replica_id_in_sync_group, len(batches) - 1)]
             )
-        each = strategy.experimental_distribute_values_from_function(
-            lambda context: batches[min(context.replica_id_in_sync_group, len(batches) - 1)]
-        )
-        shapes = [batch["input_ids"].shape for batch in batches]
-        largest = np.max(shapes, axis=0)
-        results = self._run_each(each, tf.constant(largest, tf.int32))
-        if self.cluster is None:
-            return list(zip(*map(self.of_each, results), strict=True))[: len(batches)]
-        gathered = [self.of_each(result)[0] for result in results]
-        firsts = range(0, len(batches) * largest[0], largest[0])
-        return [
-            tuple(result[first : first + size, :length] for result in gathered)
-            for first, (size, length) in zip(firsts, shapes, strict=True)
-        ]
+            shapes = [batch["input_ids"].shape for batch in batches]
+            largest = np.max(shapes, axis=0)
+            results = on_all(each, tf.constant(largest, tf.int32))
+            if self.cluster is None:
+                return list(zip(*map(self.of_each, results), strict=True))[: len(batches)]
+            gathered = [self.of_each(result)[0] for result in results]
+            firsts = range(0, len(batches) * largest[0], largest[0])
+            return [
+                tuple(result[first : first + size, :length] for result in gathered)
+                for first, (size, length) in zip(firsts, shapes, strict=True)
+            ]
+
+        return call
 
     @staticmethod
     def _gathered_results(results: Iterable[tf.Tensor], shape: tf.Tensor) -> tuple[tf.Tensor, ...]:

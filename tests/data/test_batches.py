@@ -20,6 +20,7 @@ from bert_squad.data.batches import (
 from bert_squad.data.examples import read_squad_examples
 from bert_squad.data.records import write_features
 from bert_squad.data.windows import WindowLengths
+from bert_squad.devices.replicas import Share
 from bert_squad.errors import DataError
 from bert_squad.text.tokenization import FullTokenizer
 
@@ -75,6 +76,20 @@ def test_a_continued_run_sees_what_it_would_have_seen(first_step):
     whole = ids(train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=5), 40)
     rest = train_batches(train_file(), max_seq_length=LENGTH, batch_size=4, seed=5, first_step=first_step)
     np.testing.assert_array_equal(ids(rest, 40 - first_step), whole[first_step:])
+
+
+@pytest.mark.parametrize(("num_processes", "per_process"), [(1, 2), (1, 4), (2, 1), (2, 2), (4, 1)])
+def test_shares_are_the_rows_of_whole_batches(num_processes, per_process):
+    size, steps, num_rows = 8, 5, 8 // num_processes
+    options = {"max_seq_length": LENGTH, "batch_size": size, "seed": 5, "first_step": 3}
+    whole = ids(train_batches(train_file(), **options), steps)
+    of_processes = []
+    for process in range(num_processes):
+        share = Share(process * num_rows, num_rows, num_rows // per_process)
+        batches = train_batches(train_file(), **options, share=share)
+        assert batches.element_spec["input_ids"].shape == (num_rows // per_process, LENGTH)
+        of_processes.append(ids(batches, steps * per_process).reshape(steps, num_rows))
+    np.testing.assert_array_equal(np.concatenate(of_processes, axis=1), whole)
 
 
 def test_prediction_reads_once_in_order_and_keeps_the_rest():

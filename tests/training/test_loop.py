@@ -259,3 +259,75 @@ def test_the_clock_of_training_stands_still_during_actions_and_saves(monkeypatch
     recorder.save = passing(1000.0)
     recorder.run(every=[(3, passing(500.0))], report=[told.append])
     assert [values.seconds for values in told] == [2.0 * step for step in range(1, 11)]
+
+
+def counting_step(step, batch):
+    """A training step whose loss is its number, and whose norm says which batch it was given."""
+    return tf.cast(step, tf.float32), tf.constant(0.1), tf.cast(batch["input_ids"][0], tf.float32)
+
+
+@pytest.mark.parametrize("steps_per_call", [2, 3, 1000])
+def test_several_steps_in_a_call_are_reported_one_by_one_and_saved_when_ever(steps_per_call):
+    batches = tf.data.Dataset.range(100).map(lambda number: {"input_ids": number[tf.newaxis]})
+    happened = []
+    train(
+        counting_step,
+        batches,
+        first_step=1,
+        num_train_steps=10,
+        save=lambda step: happened.append(f"save {step}") or str(step),
+        save_steps=4,
+        every=[(3, lambda step: happened.append(f"act {step}"))],
+        report=[lambda values: happened.append((values.step, float(values.loss), float(values.global_norm)))],
+        steps_per_call=steps_per_call,
+    )
+    steps = {number: (number, number - 1.0, number - 2.0) for number in range(2, 11)}
+    assert happened == [
+        *["save 1", steps[2], steps[3], "act 3", steps[4], "save 4", steps[5], steps[6], "act 6"],
+        *[steps[7], steps[8], "save 8", steps[9], "act 9", steps[10], "act 10", "save 10"],
+    ]
+
+
+def test_several_steps_in_a_call_find_the_step_whose_loss_is_not_finite():
+    def step(number, batch):
+        return tf.where(number == 5, float("nan"), 1.0), tf.constant(0.1), tf.constant(1.0)
+
+    batches = tf.data.Dataset.from_tensors({"input_ids": [[1]]}).repeat()
+    with pytest.raises(TrainingError, match=r"The loss of step 6 is nan .* checkpoint is model\.ckpt-4"):
+        train(
+            step,
+            batches,
+            first_step=0,
+            num_train_steps=10,
+            save=lambda number: f"model.ckpt-{number}",
+            save_steps=4,
+            steps_per_call=100,
+        )
+
+
+def test_several_processes_stop_when_they_have_agreed():
+    """The one that has had a signal goes on until the others know of it."""
+    recorder, told = Recorder(on_step=lambda step: os.kill(os.getpid(), 15) if step == 2 else None), []
+
+    def agree(signal_number):
+        told.append(signal_number)
+        return told[-2] if len(told) > 1 else None
+
+    with pytest.raises(RunInterruptedError, match=r"after step 4 of 10; saved as model\.ckpt-4") as caught:
+        recorder.run(agree_to_stop=agree)
+    assert told == [None, None, None, 15, 15]
+    assert caught.value.signal_number == 15
+
+
+def test_what_fails_after_a_loss_that_was_not_finite_does_not_hide_it():
+    """Another worker ends for it first, say, and a sum over all fails here."""
+    gone = tf.errors.UnavailableError(None, None, "connection reset")
+
+    def fail(step):
+        if step == 6:
+            raise gone
+
+    with pytest.raises(TrainingError, match=r"The loss of step 6 is nan"):
+        Recorder(losses={5: float("nan")}, on_step=fail).run()
+    with pytest.raises(tf.errors.UnavailableError):
+        Recorder(on_step=fail).run()
