@@ -26,6 +26,7 @@ setup(
         f"tf-keras{LINE}",
         f"tf-models-official{LINE}",
         "absl-py>=1.4",
+        "grpcio>=1.60",  # TensorFlow requires it too
         "ml-dtypes>=0.5.1",
         "numpy>=2.0",
         "safetensors>=0.4.3",  # before that it cannot read bfloat16

@@ -6,6 +6,7 @@
     ├── CheckpointError    a checkpoint is missing, of another shape or of another program
     │   └── DamagedCheckpointError  its files are torn or changed: an older one may be whole
     ├── TrainingError      training cannot go on, e.g. the loss is not finite
+    ├── LostWorkerError    another process of a cluster does not answer any more
     ├── OutOfMemoryError   what was asked for does not fit in memory      (also a MemoryError)
     ├── PathError          a path cannot be reached                       (also an OSError)
     ├── OutputError        an output file cannot be written               (also an OSError)
@@ -53,6 +54,10 @@ class DamagedCheckpointError(CheckpointError):
 
 class TrainingError(BertSquadError):
     """Training cannot go on."""
+
+
+class LostWorkerError(BertSquadError):
+    """Another process of the cluster does not answer any more, so that nothing can be done together."""
 
 
 class OutOfMemoryError(BertSquadError, MemoryError):

@@ -6,9 +6,11 @@ and ends the process when the first does not react in time, or when a second sig
 """
 
 import contextlib
+import dataclasses
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +46,18 @@ class StopRequest:
         self.is_deferred = False
 
 
-_request: StopRequest | None = None  # of `stopping_on_signals`, within it
+@dataclasses.dataclass
+class _Stopping:
+    """What `stopping_on_signals` has set up, within it."""
+
+    request: StopRequest
+    handle: Callable[[int, Any], None]
+    numbers: list[signal.Signals]
+    say: Callable[[str], None]
+
+
+_stopping: _Stopping | None = None
+_ending = threading.Lock()  # held by the thread that ends the process, for ever: there is one line to say
 
 
 @contextlib.contextmanager
@@ -58,11 +71,11 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
     Args:
       say: shows one line.
     """
-    global _request
-    if threading.current_thread() is not threading.main_thread() or _request is not None:
+    global _stopping
+    if threading.current_thread() is not threading.main_thread() or _stopping is not None:
         yield
         return
-    request = _request = StopRequest()
+    request = StopRequest()
 
     def handle(number: int, frame: Any) -> None:
         if request.signal_number is None:
@@ -73,7 +86,8 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
     is_over = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    previous = {number: signal.signal(number, handle) for number in _heeded()}
+    _stopping = _Stopping(request, handle, _heeded(), say)
+    previous = {number: signal.signal(number, handle) for number in _stopping.numbers}
     previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, request, is_over, say), daemon=True).start()
     try:
@@ -83,13 +97,41 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
         signal.set_wakeup_fd(previous_writer)
         for number, handler in previous.items():
             signal.signal(number, handler)
-        _request = None
+        _stopping = None
         os.close(writer)  # the watching thread reads the end of the pipe, and closes the other one
 
 
 def _heeded() -> list[signal.Signals]:
     """Return the signals to heed: under `nohup` the end of the terminal is none of them."""
     return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+
+
+def heed_signals_again() -> None:
+    """Heed signals as before, when a library has put a handler of its own over that of `stopping_on_signals`.
+
+    TensorFlow does that to SIGTERM when a process joins a cluster: it waits for a notice that a machine is taken away,
+    and swallows the signal. Python does not see such a handler. Does nothing outside of `stopping_on_signals` and of
+    the main thread.
+    """
+    if _stopping is not None and threading.current_thread() is threading.main_thread():
+        for number in _stopping.numbers:
+            signal.signal(number, _stopping.handle)
+
+
+def end_process(sentence: str, code: int = 1) -> None:
+    """End the process from any thread, as an error would, when the main thread cannot; never returns.
+
+    Args:
+      sentence: what went wrong; it is shown as the message of an error is.
+      code: the exit code.
+    """
+    say = _say_to_stderr if _stopping is None else _stopping.say
+    _end(code, f"error: {sentence}", say)
+
+
+def _say_to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr, flush=True)
 
 
 def ignore_signals() -> None:
@@ -115,19 +157,27 @@ def _watch(reader: int, request: StopRequest, is_over: threading.Event, say: Cal
             if first is None:
                 first, deadline = now, now + SECONDS_TO_REACT
             elif now - first > _SECONDS_OF_ONE_REQUEST and not is_over.is_set():
-                _end(wanted[-1], "stopped at once by a second signal", say)
+                _end_by_signal(wanted[-1], "stopped at once by a second signal", say)
         elif first is not None:
             if request.is_deferred:
                 deadline = now + SECONDS_TO_REACT
             elif now > deadline and not is_over.is_set():
-                _end(request.signal_number or signal.SIGTERM, "stopped", say)
+                _end_by_signal(request.signal_number or signal.SIGTERM, "stopped", say)
     os.close(reader)
 
 
-def _end(number: int, how: str, say: Callable[[str], None]) -> None:
-    whole_files.discard_all()
-    say(f"{how} while {current_activity()} (signal {number}); nothing half-written is left.")
-    os._exit(128 + number)
+def _end_by_signal(number: int, how: str, say: Callable[[str], None]) -> None:
+    line = f"{how} while {current_activity()} (signal {number}); nothing half-written is left."
+    _end(128 + number, line, say)
+
+
+def _end(code: int, line: str, say: Callable[[str], None]) -> None:
+    with _ending:
+        try:
+            whole_files.discard_all()
+            say(line)
+        finally:
+            os._exit(code)
 
 
 @contextlib.contextmanager
@@ -137,14 +187,15 @@ def noticed_signals() -> Iterator[StopRequest]:
     Works in the main thread, where Python delivers signals; elsewhere no signal is noticed. Outside of
     `stopping_on_signals` a second signal acts as it did before the block.
     """
-    if _request is not None and threading.current_thread() is threading.main_thread():
-        _request.is_deferred = True
+    if _stopping is not None and threading.current_thread() is threading.main_thread():
+        request = _stopping.request
+        request.is_deferred = True
         try:
-            yield _request
+            yield request
         finally:
-            _request.is_deferred = False
-        if _request.signal_number is not None:  # it came after the last look
-            raise StopSignal(_request.signal_number)
+            request.is_deferred = False
+        if request.signal_number is not None:  # it came after the last look
+            raise StopSignal(request.signal_number)
         return
     request = StopRequest()
     previous: dict[int, Any] = {}

@@ -105,7 +105,7 @@ def _complaint(text: str, problem: json.JSONDecodeError) -> str:
         )
     complaint = problem.msg.removesuffix(" at")
     at_end = problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated")
-    hint = " Is the file complete?" if at_end else ""
+    hint = " Is it complete?" if at_end else ""
     return f"is not valid JSON: {complaint} {place}.{hint}"
 
 

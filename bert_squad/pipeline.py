@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 
 import tensorflow as tf
 import tf_keras
@@ -21,6 +20,8 @@ from bert_squad.checkpoints.prediction_weights import load_to_predict
 from bert_squad.compute_options import choose_compute_options
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
+from bert_squad.devices.agreement import check_same, describe_process
+from bert_squad.devices.strategies import open_devices
 from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run
@@ -71,42 +72,87 @@ class _Run:
         self.compute = choose_compute_options(config)
         self.tokenizer = FullTokenizer(config.vocab_file, do_lower_case=config.do_lower_case)
         config.validate_vocabulary(self.bert_config, self.tokenizer.highest_id + 1)
-        if config.init_checkpoint:
-            check_loadable(config.init_checkpoint)
         self.examples: list[SquadExample] = []  # of --predict_file, like the questions to score
         self.questions: QuestionSet | None = None
         self.unscorable: str | None = None  # why they cannot be scored
         self.export_dir = config.export_dir or self.path(EXPORT)
-        tf_keras.utils.set_random_seed(config.seed)
-        self.model = BertForSquad(
-            self.bert_config, compute_dtype=self.compute.dtype, pad_to=self.compute.pad_to
-        )
+        self.devices = open_devices(config, self.compute)
+        self.records_dir = config.output_dir
+
+    def make_model(self) -> BertForSquad:
+        tf_keras.utils.set_random_seed(self.config.seed)
+        with self.devices.scope():
+            return BertForSquad(
+                self.bert_config, compute_dtype=self.compute.dtype, pad_to=self.compute.pad_to
+            )
 
     def path(self, name: str) -> str:
         return files.join(self.config.output_dir, name)
 
     def run(self) -> dict[str, float] | None:
+        with self.devices.taking_part(), contextlib.ExitStack() as stack:
+            self.check_same_in_all()
+            if self.config.init_checkpoint and self.devices.is_chief:
+                check_loadable(self.config.init_checkpoint)
+            self.model = self.make_model()
+            if self.devices.is_chief:
+                return self.run_as_chief(stack)
+            self.records_dir = stack.enter_context(whole_files.scratch_directory())
+            self.run_as_helper()
+            return None
+
+    def run_as_chief(self, stack: contextlib.ExitStack) -> dict[str, float] | None:
+        """Do all that the command line says; the stack keeps what is to be released in the end."""
         config = self.config
-        with contextlib.ExitStack() as stack:
-            if config.do_train or config.do_predict:
-                files.make_directory(config.output_dir)
-                whole_files.remove_abandoned(config.output_dir)
-            if config.do_train:
-                stack.enter_context(locks.exclusive(self.path(TRAINING_LOCK), "training"))
-            elif config.do_predict:
-                stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting"))
-            self.prepare()
-            logging.info("Running on %s.", _devices())
-            if config.do_train:
-                with doing("training"):
-                    self.train()
-                stack.close()  # whoever wants to train on may do so now
-                if config.do_predict:
-                    stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting", waits=True))
-            if config.do_predict or config.do_export:
-                with doing("loading the weights"):
-                    self.load_weights()
-            return self.use_weights()
+        if config.do_train or config.do_predict:
+            files.make_directory(config.output_dir)
+            whole_files.remove_abandoned(config.output_dir)
+        if config.do_train:
+            lock = stack.enter_context(contextlib.ExitStack())
+            lock.enter_context(locks.exclusive(self.path(TRAINING_LOCK), "training"))
+        elif config.do_predict:
+            stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting"))
+        self.prepare()
+        logging.info("Running on %s.", self.devices.description)
+        if config.do_train:
+            with doing("training"):
+                self.train()
+            lock.close()  # whoever wants to train on may do so now
+            if config.do_predict:
+                stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting", waits=True))
+        if not config.do_predict:
+            self.devices.leave()
+        if config.do_predict or config.do_export:
+            with doing("loading the weights"):
+                self.load_weights()
+        return self.use_weights()
+
+    def run_as_helper(self) -> None:
+        """Do what a process does that is not the chief: compute, and write nothing but records of its own."""
+        config = self.config
+        logging.info("Running on %s; the chief logs how it goes.", self.devices.description)
+        if logging.get_verbosity() == logging.INFO:
+            logging.set_verbosity(logging.WARNING)
+        if config.do_predict:
+            with doing(f"reading {config.predict_file}"):
+                self.read_predict_file()
+        if config.do_train:
+            with doing("training"):
+                self.train()
+        if config.do_predict:
+            with doing("loading the weights"):
+                self.devices.copy_from_chief(self.model.weights)
+            with doing("predicting"):
+                self.prepared_questions().help_to_answer()
+        self.devices.leave()
+
+    def check_same_in_all(self) -> None:
+        """Refuse processes that were not told the same."""
+        if self.devices.cluster is not None:
+            choices = dataclasses.asdict(self.compute)
+            check_same(
+                self.devices, describe_process(self.config, self.bert_config, self.tokenizer.vocab, choices)
+            )
 
     def prepare(self) -> None:
         """Read what is to be read and try what is to be written, before anything slow starts."""
@@ -155,12 +201,14 @@ class _Run:
         metrics = None
         try:
             if config.do_predict:
-                with doing("predicting"):
+                with doing("predicting"), self.devices.naming_the_lost():
                     self.predict()
+                    self.devices.leave()
             if config.do_eval:
                 with doing("evaluating"):
                     metrics = self.evaluate()
         except Exception as error:
+            self.devices.stop_watching()  # what is left to do is done alone
             failures.append(error)
             if config.do_export:
                 logging.error("Failed while %s: %s", activity_at(error), first_line(error))
@@ -172,7 +220,15 @@ class _Run:
         return metrics
 
     def train(self) -> None:
-        train_model(self.config, self.bert_config, self.tokenizer, self.compute, self.model)
+        train_model(
+            self.config,
+            self.bert_config,
+            self.tokenizer,
+            self.compute,
+            self.model,
+            self.devices,
+            files.join(self.records_dir, TRAIN_RECORDS),
+        )
 
     def load_weights(self) -> int | None:
         """Load what is predicted with and exported; return its step, if anything says it."""
@@ -184,18 +240,22 @@ class _Run:
             allow_random_weights=config.allow_random_weights,
             has_trained=config.do_train,
         )
+        if config.do_predict:
+            self.devices.copy_from_chief(self.model.weights)
         if place and not config.do_train:  # else it was compared before training
             choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
             check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
         return step
 
-    def predict(self) -> None:
-        records = self.path(EVAL_RECORDS)
-        questions = PreparedQuestions(
-            self.config, self.examples, self.tokenizer, self.compute, self.model, records
+    def prepared_questions(self) -> PreparedQuestions:
+        records = files.join(self.records_dir, EVAL_RECORDS)
+        return PreparedQuestions(
+            self.config, self.examples, self.tokenizer, self.compute, self.model, records, self.devices
         )
-        questions.write_answers(
+
+    def predict(self) -> None:
+        self.prepared_questions().write_answers(
             self.path(PREDICTIONS),
             self.path(NBEST_PREDICTIONS),
             self.path(NULL_ODDS) if self.config.version_2_with_negative else None,
@@ -224,8 +284,13 @@ class _Run:
             export_model,  # it loads TensorFlow Text, which others do without
         )
 
+        model = self.model
+        if self.devices.strategy is not None:
+            model = BertForSquad(self.bert_config, self.compute.dtype, self.compute.pad_to).take_weights_of(
+                model
+            )
         export_model(
-            self.model,
+            model,
             self.config,
             self.bert_config,
             self.tokenizer,
@@ -233,12 +298,3 @@ class _Run:
             self.export_dir,
             self.config.export_dtype,
         )
-
-
-def _devices() -> str:
-    """Return what the run computes on, for the log."""
-    names = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return ", ".join(names) or f"the CPU ({os.cpu_count()} cores)"

@@ -16,6 +16,7 @@ import re
 import secrets
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
@@ -153,6 +154,25 @@ def _modified(path: str) -> float:
             return files.gfile().stat(path).mtime_nsec / 1e9
     except OSError:
         return time.time()
+
+
+@contextlib.contextmanager
+def scratch_directory() -> Iterator[str]:
+    """Give an empty directory on this machine's own disk, and delete it in the end; also what killed runs left there.
+
+    Raises:
+      OutputError: when it cannot be made.
+    """
+    place = tempfile.gettempdir()
+    remove_abandoned(place)
+    try:
+        scratch = create_temporary(os.path.join(place, "bert_squad"), is_directory=True)
+    except OSError as error:
+        raise files.refusal(f"Cannot write to {place}", error, "; TMPDIR names another place.") from error
+    try:
+        yield scratch
+    finally:
+        discard(scratch)
 
 
 def check_replaceable(paths: Iterable[str]) -> None:

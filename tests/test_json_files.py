@@ -31,9 +31,9 @@ GZIP = "is not UTF-8 text: it looks like gzip-compressed data; unpack it first (
         (b'{"a":\n1}}', "is not valid JSON: something follows its end at line 2, column 3."),
         (
             b'{"a": "b',
-            "is not valid JSON: Unterminated string starting at line 1, column 7. Is the file complete?",
+            "is not valid JSON: Unterminated string starting at line 1, column 7. Is it complete?",
         ),
-        (b'{"a": [1,', "is not valid JSON: Expecting value at line 1, column 10. Is the file complete?"),
+        (b'{"a": [1,', "is not valid JSON: Expecting value at line 1, column 10. Is it complete?"),
         (b'{"a": ]}', "is not valid JSON: Expecting value at line 1, column 7."),
         (b"[" * 100_000, "is nested too deeply to be what it should be."),
         (b'{"a": ' + b"9" * 5000 + b"}", "holds a number of thousands of digits, which cannot be right."),

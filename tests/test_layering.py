@@ -52,6 +52,8 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.bert_config",
     "bert_squad.config",
     "bert_squad.compute_options",
+    "bert_squad.devices.cluster",
+    "bert_squad.devices.peers",
     "bert_squad.text.tokenization",
     "bert_squad.text.alignment",
     "bert_squad.data.examples",

@@ -1,5 +1,6 @@
 """Prediction in two halves: questions are prepared once, and answered as often as the model has new weights."""
 
+import collections
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,6 +18,7 @@ from bert_squad.data.examples import SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.records import log_counts, write_features
 from bert_squad.data.windows import WindowLengths, make_windows
+from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.errors import OutOfMemoryError, first_line
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.text.tokenization import FullTokenizer
@@ -34,6 +36,7 @@ class PreparedQuestions:
       compute: its choices of computation.
       model: answers, with the weights that it has when it is asked.
       records: path of the record file, which is written now.
+      devices: compute. All processes of several take part in an answer, and the chief alone gets it.
 
     Raises:
       BertSquadError: when the records cannot be made or written.
@@ -47,11 +50,12 @@ class PreparedQuestions:
         compute: ComputeOptions,
         model: BertForSquad,
         records: str,
+        devices: Devices = ONE_DEVICE,
     ):
         self._config, self._examples, self._tokenizer, self._compute = config, examples, tokenizer, compute
         self._records = records
         self._lengths = WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length)
-        self._predict = make_predictor(model, jit_compile=compute.jit_compile)
+        self._predict = make_predictor(model, jit_compile=compute.jit_compile, devices=devices)
         self.num_features = write_features(
             records,
             examples,
@@ -61,16 +65,22 @@ class PreparedQuestions:
         )
         log_counts("predictions", len(examples), self.num_features, config.predict_batch_size)
 
+    def _results(self) -> Iterator[RawResult]:
+        batches = predict_batches_by_length(
+            self._records,
+            max_seq_length=self._config.max_seq_length,
+            batch_size=min(self._config.predict_batch_size, max(1, self.num_features)),
+            pad_to=self._compute.pad_to,
+        )
+        return self._predict(with_named_errors(batches, self._records))
+
+    def help_to_answer(self) -> None:
+        """Take part in an answer that the chief gives, in another process."""
+        collections.deque(self._results(), maxlen=0)
+
     def answers(self) -> Iterator[ExamplePrediction]:
         """Answer all questions, one after the other, with the present weights of the model."""
         config = self._config
-        batches = predict_batches_by_length(
-            self._records,
-            max_seq_length=config.max_seq_length,
-            batch_size=min(config.predict_batch_size, max(1, self.num_features)),
-            pad_to=self._compute.pad_to,
-        )
-        results = self._predict(with_named_errors(batches, self._records))
         options = NbestOptions(
             n_best_size=config.n_best_size,
             max_answer_length=config.max_answer_length,
@@ -79,7 +89,7 @@ class PreparedQuestions:
             null_score_diff_threshold=config.null_score_diff_threshold,
             verbose_logging=config.verbose_logging,
         )
-        return stream_predictions(self._examples, self._features(), self._reported(results), options)
+        return stream_predictions(self._examples, self._features(), self._reported(self._results()), options)
 
     def write_answers(self, predictions_file: str, nbest_file: str, null_odds_file: str | None) -> None:
         """Answer all questions and write the files of the legacy script, whole or not at all.

@@ -153,6 +153,11 @@ def restore(prefix: str, model, optimizer=None) -> int:
     return reader.step or 0
 
 
+def prefix_of(directory: str, step: int) -> str:
+    """Return the prefix of the checkpoint that is saved after so many steps."""
+    return files.join(directory, f"{PREFIX}-{step}")
+
+
 def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
     """Save model, slots and step as `model.ckpt-<step>`, make it the latest, and delete the oldest ones.
 
@@ -170,8 +175,8 @@ def save(directory: str, model, optimizer, step: int, keep_max: int = 5) -> str:
       OutputError: when it cannot be written; earlier checkpoints are as they were.
       TrainingError: when a weight or slot is not finite; likewise.
     """
-    name = f"{PREFIX}-{step}"
-    prefix = files.join(directory, name)
+    prefix = prefix_of(directory, step)
+    name = last_part(prefix)
     _check_finite(model, optimizer, prefix)
     try:
         with whole_files.complete_directory(

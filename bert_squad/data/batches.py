@@ -6,12 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 from bert_squad.data.records import named_errors, parse_example, record_dataset
+from bert_squad.devices.replicas import Share
 
 SHUFFLE_BUFFER = 100  # features, as in the legacy script
 
 
 def train_batches(
-    path: str, *, max_seq_length: int, batch_size: int, seed: int, first_step: int = 0
+    path: str,
+    *,
+    max_seq_length: int,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Read training batches for ever: repeat, then shuffle with a buffer of 100, then batch.
 
@@ -24,21 +31,35 @@ def train_batches(
       seed: of the shuffle; the same seed gives the same batches.
       first_step: number of batches to pass over, so that a continued run sees what it would have seen.
         Passed records are shuffled but not parsed.
+      share: which rows of each batch are read, and how many at a time; the others are shuffled but not parsed. None:
+        whole batches.
 
     Returns:
       A dataset of dicts: `input_ids`, `input_mask`, `segment_ids` int32 [B, S], `start_positions`,
-      `end_positions`, `unique_ids` int32 [B].
+      `end_positions`, `unique_ids` int32 [B]. With a `share`, B is its `rows_at_a_time`, and a batch is several.
 
     Source: `run_squad.input_fn_builder`.
     """
     records = record_dataset(path).repeat().shuffle(SHUFFLE_BUFFER, seed=seed)
-    records = records.skip(first_step * batch_size).batch(batch_size, drop_remainder=True)
-    batches = records.map(
+    records = records.skip(first_step * batch_size)
+    if share is not None:
+        records = _rows(records, batch_size, share)
+    size = batch_size if share is None else share.rows_at_a_time
+    batches = records.batch(size, drop_remainder=True).map(
         lambda serialized: parse_example(serialized, max_seq_length, is_training=True),
         num_parallel_calls=1,
         deterministic=True,
     )
     return batches.prefetch(2)
+
+
+def _rows(records: tf.data.Dataset, batch_size: int, share: Share) -> tf.data.Dataset:
+    """Keep of each run of `batch_size` records those of a share."""
+    if share.num_rows == batch_size:
+        return records
+    end = share.first_row + share.num_rows
+    batches = records.batch(batch_size, drop_remainder=True)
+    return batches.map(lambda batch: batch[share.first_row : end]).unbatch()
 
 
 def predict_batches(path: str, *, max_seq_length: int, batch_size: int) -> tf.data.Dataset:

@@ -4,7 +4,7 @@ Between two matrix products the encoder adds, drops, scales and normalises. Tens
 each reads a whole tensor and writes another, which is kept for the backward pass. XLA makes one loop of the chain, so
 that memory is read once and written once. XLA's matrix products are slower than TensorFlow's on CPUs, so they are not
 part of it (BUILD_NOTES.md, "Where the time goes"). With a GPU nothing is compiled here: --jit_compile compiles whole
-steps there.
+steps there. Nor where several devices share a batch, since every piece would be compiled for each of them.
 """
 
 import functools
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 
 def compiled(function: Callable) -> Callable:
-    """Compile a function of tensors, on machines without a GPU.
+    """Compile a function of tensors, where one CPU computes.
 
     Args:
       function: of tensors, returns a tensor or a tuple of them, of any shapes; compiled once for each shape given.
@@ -26,7 +26,7 @@ def compiled(function: Callable) -> Callable:
 
     @tf.autograph.experimental.do_not_convert
     def call(*tensors):
-        if has_gpu():
+        if has_gpu() or has_several_devices():
             return function(*tensors)
         # The graph around it does not see the shapes inside, and its optimizer complains of what it does not know.
         return tf.nest.map_structure(lambda x: tf.ensure_shape(x, x.shape), by_xla(*tensors))
@@ -81,3 +81,11 @@ def fused(function: Callable) -> Callable:
 def has_gpu() -> bool:
     """Say whether TensorFlow computes on a GPU here."""
     return bool(tf.config.list_logical_devices("GPU"))
+
+
+def has_several_devices() -> bool:
+    """Say whether this process shares each batch among devices, or has a TPU, whose steps are compiled whole."""
+    if not tf.distribute.has_strategy():
+        return False
+    strategy = tf.distribute.get_strategy()
+    return len(strategy.extended.worker_devices) > 1 or isinstance(strategy, tf.distribute.TPUStrategy)

@@ -95,6 +95,10 @@ class AdamWeightDecay(tf.Module):
         """Return (m, v) of a variable by its legacy name, in the variable's own shape."""
         return self._m[name], self._v[name]
 
+    def all_slots(self) -> list[tf.Variable]:
+        """Return m and v of all variables."""
+        return [*self._m.values(), *self._v.values()]
+
     def apply_gradients(
         self, gradients: Sequence[tf.Tensor | tf.IndexedSlices], learning_rate: tf.Tensor
     ) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Training as a run asks for it: the questions, where it begins or goes on, the records, and the loop over them."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -16,6 +17,7 @@ from bert_squad.data.examples import SquadExample, left_out_note, shuffle_exampl
 from bert_squad.data.question_ids import NamedIds
 from bert_squad.data.records import log_counts, write_features
 from bert_squad.data.windows import WindowLengths
+from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.errors import ConfigError
 from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
@@ -34,15 +36,19 @@ def train_model(
     tokenizer: FullTokenizer,
     compute: ComputeOptions,
     model: BertForSquad,
+    devices: Devices = ONE_DEVICE,
+    records: str | None = None,
 ) -> None:
     """Train, or go on training, until the number of steps is reached that the flags give.
 
     Args:
-      config: the run; `config.output_dir` exists, and its training lock is held.
+      config: the run; `config.output_dir` exists, and its training lock is held, by the chief of several processes.
       bert_config: the model's.
       tokenizer: the run's.
       compute: its choices of computation.
-      model: is trained.
+      model: is trained; made in the scope of `devices`.
+      devices: compute; the chief alone reads and writes `config.output_dir`.
+      records: path of the record file, which is written now; None: train.tf_record in `config.output_dir`.
 
     Raises:
       BertSquadError: of the kind that says what is wrong; what was saved stays.
@@ -52,8 +58,9 @@ def train_model(
     examples, num_train_steps, content = _questions(config)
     this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), content)
     del content
-    optimizer = AdamWeightDecay.for_model(model)
-    latest, first_step = _begin(config, model, optimizer, this_run)
+    with devices.scope():
+        optimizer = AdamWeightDecay.for_model(model)
+    latest, first_step = _begin(config, model, optimizer, this_run, devices)
     if first_step >= num_train_steps:
         logging.info(
             "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
@@ -63,16 +70,12 @@ def train_model(
             num_train_steps,
         )
         return
-    records = files.join(config.output_dir, TRAIN_RECORDS)
+    records = records or files.join(config.output_dir, TRAIN_RECORDS)
     _write_records(config, tokenizer, examples, records)
-    write_record(config.output_dir, this_run, first_step)
+    if devices.is_chief:
+        write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
-    if config.gradient_accumulation_steps > 1:
-        logging.info(
-            "  Each batch of %d is computed in %d parts (--gradient_accumulation_steps).",
-            config.train_batch_size,
-            config.gradient_accumulation_steps,
-        )
+    _log_parts(config, devices)
     train_step = make_train_step(
         model,
         optimizer,
@@ -83,26 +86,56 @@ def train_model(
         scales_loss=compute.dtype == "float16",
         jit_compile=compute.jit_compile,
         num_parts=config.gradient_accumulation_steps,
+        devices=devices,
     )
-    batches = train_batches(
-        records,
-        max_seq_length=config.max_seq_length,
-        batch_size=config.train_batch_size,
-        seed=config.seed,
-        first_step=first_step,
+    batches = devices.share_batches(
+        config.train_batch_size,
+        lambda share: train_batches(
+            records,
+            max_seq_length=config.max_seq_length,
+            batch_size=config.train_batch_size,
+            seed=config.seed,
+            first_step=first_step,
+            share=share,
+        ),
     )
-    with TrainingProgress(first_step, num_train_steps, config.train_batch_size) as progress:
+
+    def save(step: int) -> str:
+        prefix = directory.prefix_of(config.output_dir, step)
+        if devices.is_chief:
+            directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
+        devices.wait_for_all()  # nobody goes on, or ends, before it is saved
+        return prefix
+
+    with contextlib.ExitStack() as stack:
+        report = []
+        if devices.is_chief:
+            progress = TrainingProgress(first_step, num_train_steps, config.train_batch_size)
+            report.append(stack.enter_context(progress).update)
         train(
             train_step,
-            with_named_errors(batches, records),
+            batches if devices.steps_per_call > 1 else with_named_errors(batches, records),
             first_step=first_step,
             num_train_steps=num_train_steps,
-            save=lambda step: directory.save(
-                config.output_dir, model, optimizer, step, config.keep_checkpoint_max
-            ),
+            save=save,
             save_steps=config.save_checkpoints_steps,
             resumed_from=latest,
-            report=[progress.update],
+            report=report,
+            steps_per_call=devices.steps_per_call,
+            agree_to_stop=devices.agree_to_stop,
+        )
+
+
+def _log_parts(config: SquadConfig, devices: Devices) -> None:
+    if devices.num_replicas > 1:
+        logging.info(
+            "  Each batch of %d is shared by %d devices.", config.train_batch_size, devices.num_replicas
+        )
+    if config.gradient_accumulation_steps > 1:
+        logging.info(
+            "  Each batch of %d is computed in %d parts (--gradient_accumulation_steps).",
+            config.train_batch_size // devices.num_replicas,
+            config.gradient_accumulation_steps,
         )
 
 
@@ -128,9 +161,22 @@ def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
 
 
 def _begin(
-    config: SquadConfig, model: BertForSquad, optimizer: AdamWeightDecay, this_run: dict[str, Any]
+    config: SquadConfig,
+    model: BertForSquad,
+    optimizer: AdamWeightDecay,
+    this_run: dict[str, Any],
+    devices: Devices,
 ) -> tuple[str | None, int]:
     """Fill the model with what training begins from; return the checkpoint that it goes on from, and its step."""
+    latest, step = _restore_or_load(config, model, optimizer, this_run) if devices.is_chief else (None, 0)
+    devices.copy_from_chief([*model.weights, *optimizer.all_slots()])
+    return tuple(devices.from_chief([latest, step]))
+
+
+def _restore_or_load(
+    config: SquadConfig, model: BertForSquad, optimizer: AdamWeightDecay, this_run: dict[str, Any]
+) -> tuple[str | None, int]:
+    """Do what `_begin` does, in the process that reads the checkpoints."""
     directory.finish_dropping(config.output_dir)
     state_file.check_all_named(config.output_dir)
     if files.is_file(files.join(config.output_dir, state_file.STATE_FILE)):

@@ -132,7 +132,9 @@ def test_a_lack_of_memory_names_the_flags_and_the_last_checkpoint(error):
         if step == 5:
             raise error
 
-    message = r"Out of memory in step 6 .*--train_batch_size \(2\) or --max_seq_length; the last .* is model\.ckpt-4\."
+    message = (
+        r"Out of memory in step 6 .*--train_batch_size or --max_seq_length; the last .* is model\.ckpt-4\."
+    )
     with pytest.raises(OutOfMemoryError, match=message):
         Recorder(on_step=fail).run()
 
