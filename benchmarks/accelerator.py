@@ -25,13 +25,18 @@ from machine import describe_machine
 ROOT = Path(__file__).resolve().parent.parent
 STEPS_COMPARED = 5
 BATCHES = 8  # that differ; then they come again
-BERT_BASE = {
+BERT_BASE: dict[str, Any] = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
     "intermediate_size": 3072,
 }
-TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+TINY: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 COLUMNS = ("type", "compiled", "devices", "parts each", "examples/s", "peak MB", "losses differ by")
 
 
