@@ -36,15 +36,19 @@ def open_tpu_strategy(config: SquadConfig) -> tf.distribute.Strategy:
     except ConfigError:
         raise
     except Exception as error:  # of TensorFlow, urllib, or one of the packages that know Google's accounts
+        what_to_check = (
+            "is this its own machine, and TensorFlow the build for TPUs (pip install tensorflow-tpu)?"
+            if _name_of(config) == "local"
+            else "are --tpu_name, --tpu_zone and --gcp_project right, and is the TPU running?"
+        )
         raise ConfigError(
-            f"The {_tpu_of(config)} cannot be opened ({first_line(error)}); are --tpu_name, --tpu_zone and "
-            "--gcp_project right, and is the TPU running?"
+            f"The {_tpu_of(config)} cannot be opened ({first_line(error)}); {what_to_check}"
         ) from error
 
 
 def _opened(config: SquadConfig) -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-        tpu=config.tpu_name or config.master, zone=config.tpu_zone, project=config.gcp_project
+        tpu=_name_of(config), zone=config.tpu_zone, project=config.gcp_project
     )
     # "local" has no addresses, and nothing to connect to.
     addresses = resolver.cluster_spec().as_dict().get(resolver.task_type, [])
@@ -113,6 +117,10 @@ def _assignment(
         return None
     logging.info("Using %d of the %d cores of the %s (--num_tpu_cores).", wanted, there, _tpu_of(config))
     return tf.tpu.experimental.DeviceAssignment.build(topology, num_replicas=wanted)
+
+
+def _name_of(config: SquadConfig) -> str | None:
+    return config.tpu_name or config.master
 
 
 def _tpu_of(config: SquadConfig) -> str:

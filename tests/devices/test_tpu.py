@@ -230,10 +230,14 @@ def test_the_process_does_not_end_once_a_tpu_has_started(monkeypatch):
 
 def test_where_there_is_no_tpu_tensorflow_says_so():
     """Nothing is a stand-in here: this machine has none."""
-    with pytest.raises(
-        ConfigError, match=r"--tpu_name=local cannot be opened \(TPUs not found in the cluster"
-    ):
+    with pytest.raises(ConfigError) as raised:
         open_tpu_strategy(config(tpu_name="local"))
+    said = str(raised.value)
+    assert said.startswith("The TPU of --tpu_name=local cannot be opened (TPUs not found in the cluster.")
+    assert said.endswith(
+        "is this its own machine, and TensorFlow the build for TPUs (pip install tensorflow-tpu)?"
+    )
+    assert "\n" not in said
 
 
 def test_tensorflow_takes_the_names_of_the_arguments(monkeypatch):
