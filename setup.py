@@ -33,6 +33,7 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
+        "gpu": [f"tensorflow[and-cuda]{LINE}"],
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": [
             f"tensorflow-serving-api{LINE}",

@@ -28,7 +28,8 @@ class ComputeOptions:
 def choose_compute_options(config: SquadConfig) -> ComputeOptions:
     """Return what a run's flags say; with `config.fast`, fill in what they leave open, and log it.
 
-    TensorFlow is loaded to look for a GPU, but only with `config.fast`.
+    TensorFlow is loaded to look for a GPU, but only with `config.fast`, and not for a TPU: there, what is fast is a
+    rule and was not measured, and every step is compiled anyway.
 
     Raises:
       ConfigError: for choices that do not go together.
@@ -38,8 +39,11 @@ def choose_compute_options(config: SquadConfig) -> ComputeOptions:
         for name in ("dtype", "pad_to", "jit_compile")
         if getattr(config, name) is not None
     }
+    on_tpu = config.strategy == "tpu"
+    if on_tpu and said.pop("jit_compile", False):
+        logging.info("--jit_compile is not needed on a TPU, where every step is compiled; it is left out.")
     if config.fast:
-        device, best = _best_on_this_device()
+        device, best = ("a TPU", _BEST_ON_TPU) if on_tpu else _best_on_this_device()
         if said.get("jit_compile"):
             best = dataclasses.replace(best, pad_to="max")
         options = dataclasses.replace(best, **said)
@@ -60,6 +64,9 @@ def choose_compute_options(config: SquadConfig) -> ComputeOptions:
         "" if options.jit_compile else "no",
     )
     return options
+
+
+_BEST_ON_TPU = ComputeOptions("bfloat16", "max", False)
 
 
 def _best_on_this_device() -> tuple[str, ComputeOptions]:

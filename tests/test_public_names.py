@@ -1,6 +1,9 @@
 import importlib
+import importlib.metadata
+import runpy
 
 import pytest
+import setuptools
 from program import ROOT
 
 import bert_squad
@@ -53,3 +56,12 @@ def test_type_checkers_find_the_types():
     """PEP 561: without the marker in the package, mypy takes it for untyped."""
     assert (ROOT / "bert_squad" / "py.typed").exists()
     assert 'package_data={"bert_squad": ["py.typed"]}' in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_the_extra_gpu_is_tensorflow_with_cuda_of_the_same_line(monkeypatch):
+    package = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **said: package.update(said))
+    runpy.run_path(str(ROOT / "setup.py"))
+    line = package["install_requires"][0].removeprefix("tensorflow")
+    assert package["extras_require"]["gpu"] == [f"tensorflow[and-cuda]{line}"]
+    assert "and-cuda" in importlib.metadata.metadata("tensorflow").get_all("Provides-Extra")

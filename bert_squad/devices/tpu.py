@@ -1,13 +1,17 @@
 """Open a TPU: find it by its name, connect to it, and use as many of its cores as a run asks for."""
 
+import contextlib
 import socket
+import threading
 import time
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import logging
 
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError, first_line
+from bert_squad.interruption import end_process, heed_signals_again
 
 
 def open_tpu_strategy(config: SquadConfig) -> tf.distribute.Strategy:
@@ -16,7 +20,8 @@ def open_tpu_strategy(config: SquadConfig) -> tf.distribute.Strategy:
     Args:
       config: `tpu_name`, or without it `master`, names the TPU: a name of Google Cloud, which `tpu_zone` and
         `gcp_project` go with; an address, grpc://host:port; or "local", on the TPU's own machine. `num_tpu_cores` of
-        its cores are used, and for `cluster_timeout` seconds it is waited for.
+        its cores are used. For `cluster_timeout` seconds it is waited until somebody answers, and as long again for
+        the start; then the process ends.
 
     Returns:
       A strategy of one replica a core.
@@ -31,22 +36,27 @@ def open_tpu_strategy(config: SquadConfig) -> tf.distribute.Strategy:
     except ConfigError:
         raise
     except Exception as error:  # of TensorFlow, urllib, or one of the packages that know Google's accounts
+        what_to_check = (
+            "is this its own machine, and TensorFlow the build for TPUs (pip install tensorflow-tpu)?"
+            if _name_of(config) == "local"
+            else "are --tpu_name, --tpu_zone and --gcp_project right, and is the TPU running?"
+        )
         raise ConfigError(
-            f"The {_tpu_of(config)} cannot be opened ({first_line(error)}); are --tpu_name, --tpu_zone and "
-            "--gcp_project right, and is the TPU running?"
+            f"The {_tpu_of(config)} cannot be opened ({first_line(error)}); {what_to_check}"
         ) from error
 
 
 def _opened(config: SquadConfig) -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-        tpu=config.tpu_name or config.master, zone=config.tpu_zone, project=config.gcp_project
+        tpu=_name_of(config), zone=config.tpu_zone, project=config.gcp_project
     )
     # "local" has no addresses, and nothing to connect to.
     addresses = resolver.cluster_spec().as_dict().get(resolver.task_type, [])
     _wait_for(addresses, config)
-    if addresses:
-        tf.config.experimental_connect_to_cluster(resolver)
-    topology = tf.tpu.experimental.initialize_tpu_system(resolver)
+    with _no_longer_than(config):
+        if addresses:
+            tf.config.experimental_connect_to_cluster(resolver)
+        topology = tf.tpu.experimental.initialize_tpu_system(resolver)
     assignment = _assignment(topology, config)
     return tf.distribute.TPUStrategy(resolver, experimental_device_assignment=assignment)
 
@@ -74,6 +84,26 @@ def _wait_for(addresses: list[str], config: SquadConfig) -> None:
 _SECONDS_BETWEEN_TRIES = 1.0
 
 
+@contextlib.contextmanager
+def _no_longer_than(config: SquadConfig) -> Iterator[None]:
+    """End the process when the block takes longer than `cluster_timeout`: nothing else ends what TensorFlow does in it.
+
+    Signals are heeded after the block too, though TensorFlow puts its own handler over ours.
+    """
+    sentence = (
+        f"The {_tpu_of(config)} takes longer than {config.cluster_timeout:g} s to start; is there a TPU at that "
+        "address? --cluster_timeout waits longer."
+    )
+    timer = threading.Timer(config.cluster_timeout, end_process, [sentence])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        heed_signals_again()
+
+
 def _assignment(
     topology: tf.tpu.experimental.Topology, config: SquadConfig
 ) -> tf.tpu.experimental.DeviceAssignment | None:
@@ -87,6 +117,10 @@ def _assignment(
         return None
     logging.info("Using %d of the %d cores of the %s (--num_tpu_cores).", wanted, there, _tpu_of(config))
     return tf.tpu.experimental.DeviceAssignment.build(topology, num_replicas=wanted)
+
+
+def _name_of(config: SquadConfig) -> str | None:
+    return config.tpu_name or config.master
 
 
 def _tpu_of(config: SquadConfig) -> str:

@@ -150,3 +150,20 @@ def test_accumulation():
     assert done.returncode == 0, done.stderr[-3000:]
     rows = re.findall(r"^ +(\d) +(\d) +-?\d+ +\d+\.\d\d$", done.stdout, re.MULTILINE)
     assert rows == [("1", "4"), ("2", "2")], done.stdout
+
+
+def test_accelerator():
+    sizes = ["--tiny", "--batch_size=4", "--seq_length=16", "--steps=1", "--dtypes=float32", "--parts=1"]
+    done = run_program(*sizes, "--num_logical_devices=2", program="benchmarks/accelerator.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = re.findall(r"^\| (float32 .*) \|$", done.stdout, re.MULTILINE)
+    exact, compiled, shared, refused = [row.split(" | ") for row in rows]
+    assert exact[:4] == ["float32", "no", "1", "1"]
+    assert compiled[:4] == ["float32", "yes", "1", "1"]
+    assert shared[:4] == ["float32", "no", "2", "1"]
+    assert refused[:5] == ["float32", "yes", "2", "1", "refused"]
+    for row in (exact, compiled, shared):
+        assert float(row[4]) > 0
+        assert float(row[5]) > 100
+    assert float(shared[6]) < 1e-5
+    assert "refused: --jit_compile compiles whole steps for one CPU" in done.stdout

@@ -132,6 +132,41 @@ def test_fast_on_gpus(capability, dtype, monkeypatch):
     assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "max", True)
 
 
+def test_several_gpus_change_nothing_of_fast(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"])
+    details = {"device_name": "Test", "compute_capability": (9, 0)}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    alone, mirrored = (
+        choose_compute_options(config(fast=True, distribution_strategy=name))
+        for name in ("one_device", "mirrored")
+    )
+    assert mirrored == alone == ComputeOptions("bfloat16", "max", True)
+
+
+@pytest.mark.parametrize("flag", [{"use_tpu": True}, {"distribution_strategy": "tpu"}], ids=str)
+def test_fast_on_a_tpu_goes_by_a_rule(flag, infos, monkeypatch):
+    def looked():
+        raise AssertionError("what this machine has is no matter")
+
+    monkeypatch.setattr(compute_options, "_best_on_this_device", looked)
+    assert choose_compute_options(config(fast=True, **flag)) == ComputeOptions("bfloat16", "max", False)
+    assert infos == ["--fast on a TPU: --dtype=bfloat16 --pad_to=max --nojit_compile"]
+    assert choose_compute_options(config(fast=True, dtype="float32", **flag)).dtype == "float32"
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_tpu_compiles_every_step_anyway(fast, infos):
+    chosen = choose_compute_options(config(use_tpu=True, jit_compile=True, fast=fast))
+    assert chosen == ComputeOptions("bfloat16" if fast else "float32", "max", False)
+    assert infos[0] == "--jit_compile is not needed on a TPU, where every step is compiled; it is left out."
+    infos.clear()
+    assert choose_compute_options(config(use_tpu=True)) == ComputeOptions()
+    assert choose_compute_options(config(use_tpu=True, jit_compile=False)) == ComputeOptions()
+    assert infos == []
+
+
 @pytest.mark.parametrize(
     ("flags", "has"), [("fpu avx512f", False), ("fpu avx512_bf16", True), ("amx_bf16 fpu", True)]
 )

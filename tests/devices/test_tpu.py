@@ -1,11 +1,14 @@
 """A TPU is opened as the flags say. There is none here: stand-ins take its place, and what can be real is."""
 
 import socket
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from program import environment
 
 from bert_squad.config import SquadConfig
 from bert_squad.devices import tpu
@@ -191,12 +194,50 @@ def test_a_tpu_that_is_late_is_waited_for(monkeypatch, deaf):
     assert [call[0] for call in there.calls] == ["resolve", "connect", "initialize", "strategy"]
 
 
+def test_what_answers_and_is_no_tpu_is_not_waited_for_without_end(listening):
+    """TensorFlow itself waits here, and hears of nothing; so the process ends."""
+    code = [
+        "from bert_squad.config import SquadConfig",
+        "from bert_squad.devices.tpu import open_tpu_strategy",
+        "files = {'bert_config_file': '', 'vocab_file': '', 'output_dir': ''}",
+        f"open_tpu_strategy(SquadConfig(**files, master='grpc://{listening}', cluster_timeout=1))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert (
+        f"error: The TPU of --master=grpc://{listening} takes longer than 1 s to start; is there a TPU at that address?"
+        " --cluster_timeout waits longer."
+    ) in done.stderr
+
+
+def test_the_process_does_not_end_once_a_tpu_has_started(monkeypatch):
+    Recorder(monkeypatch)
+    ended, heeded = [], []
+    monkeypatch.setattr(tpu, "end_process", ended.append)
+    monkeypatch.setattr(tpu, "heed_signals_again", lambda: heeded.append(True))
+    open_tpu_strategy(config(tpu_name="local", cluster_timeout=0.3))
+    time.sleep(0.6)
+    assert ended == []
+    assert heeded == [True], "TensorFlow puts its own handler of SIGTERM over ours"
+
+
 def test_where_there_is_no_tpu_tensorflow_says_so():
     """Nothing is a stand-in here: this machine has none."""
-    with pytest.raises(
-        ConfigError, match=r"--tpu_name=local cannot be opened \(TPUs not found in the cluster"
-    ):
+    with pytest.raises(ConfigError) as raised:
         open_tpu_strategy(config(tpu_name="local"))
+    said = str(raised.value)
+    assert said.startswith("The TPU of --tpu_name=local cannot be opened (TPUs not found in the cluster.")
+    assert said.endswith(
+        "is this its own machine, and TensorFlow the build for TPUs (pip install tensorflow-tpu)?"
+    )
+    assert "\n" not in said
 
 
 def test_tensorflow_takes_the_names_of_the_arguments(monkeypatch):
