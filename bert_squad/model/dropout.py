@@ -60,6 +60,8 @@ def keep_mask(
     return bits >= tf.constant(round(rate * 2**32), tf.uint32)
 
 
+_GENERATOR = "philox"
+"""Named, although it is the one that TensorFlow selects: XLA then draws the same, and does so on a TPU too."""
 _WORDS_AT_ONCE = 4  # which TensorFlow's generator makes of one value of its counter
 
 
@@ -76,9 +78,9 @@ def drawn_bits(shape: tf.Tensor, key: tf.Tensor, first_index: tf.Tensor | None =
     """
     seed = tf.bitcast(key, tf.int32)
     if first_index is None:
-        return tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32)
+        return _uniform_words(shape, seed)
     first_index, count = tf.cast(first_index, tf.int64), tf.reduce_prod(shape)
-    generator_key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    generator_key, counter = _key_and_counter(seed)
     passed_over = tf.cast(tf.stack([first_index // _WORDS_AT_ONCE, 0]), tf.uint64)
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[count + _WORDS_AT_ONCE - 1],
@@ -89,6 +91,27 @@ def drawn_bits(shape: tf.Tensor, key: tf.Tensor, first_index: tf.Tensor | None =
     )
     begin = tf.cast(first_index % _WORDS_AT_ONCE, tf.int32)
     return tf.reshape(tf.slice(words, [begin], [count]), shape)
+
+
+def _uniform_words(shape: tf.Tensor | list[int], seed: tf.Tensor) -> tf.Tensor:
+    """Draw uint32 words from a seed, int32 [2], by `_GENERATOR`."""
+    return tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg=_GENERATOR)
+
+
+def _key_and_counter(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return uint64 [1] and [2], where the generator of a seed, int32 [2], begins.
+
+    Source: TensorFlow's `StatelessRandomGetKeyCounter`, which XLA makes something else of.
+    """
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[4],
+        key=tf.constant([0x02461E293EC8F720], tf.uint64),
+        counter=tf.cast(seed, tf.uint64),
+        alg=tf.random.Algorithm.PHILOX.value,
+        dtype=tf.uint32,
+    )
+    key, high = tf.unstack(tf.bitcast(tf.reshape(words, [2, 2]), tf.uint64))
+    return key[tf.newaxis], tf.stack([tf.constant(0, tf.uint64), high])
 
 
 def _mixed(word: tf.Tensor) -> tf.Tensor:
@@ -118,14 +141,14 @@ def site_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
     """
     if seed is None:
         return None
-    return tf.random.experimental.stateless_fold_in(seed, site)
+    return tf.random.experimental.stateless_fold_in(seed, site, alg=_GENERATOR)
 
 
 def mask_key(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
     """Return the key of the masks of one place, uint32 [2], or None for None; arguments as in `site_seed`."""
     if seed is None:
         return None
-    return tf.random.stateless_uniform([2], site_seed(seed, site), minval=None, maxval=None, dtype=tf.uint32)
+    return _uniform_words([2], site_seed(seed, site))
 
 
 Mask = tuple[tf.Tensor, ...]

@@ -13,7 +13,8 @@ from bert_squad.answers.prediction import make_predictor
 def batches(count, size=2):
     for number in range(count):
         ids = tf.range(number * size, (number + 1) * size)
-        yield {"unique_ids": ids, "input_ids": tf.tile(ids[:, tf.newaxis], [1, 3])}
+        rows = tf.tile(ids[:, tf.newaxis], [1, 3])
+        yield {"unique_ids": ids, "input_ids": rows, "input_mask": rows, "segment_ids": rows}
 
 
 def test_results_come_in_the_order_of_the_batches():
@@ -69,3 +70,35 @@ def test_an_error_of_a_batch_is_raised():
     with pytest.raises(tf.errors.OpError, match="the third batch"):
         seen.extend(result.unique_id for result in results)
     assert seen == [0, 1, 2, 3]
+
+
+class Cores:
+    """Two devices that compute one after the other, and know no shape but that of the first batch."""
+
+    num_replicas, strategy, is_chief, needs_static_shapes = 2, True, True, True
+
+    def __init__(self):
+        self.seen = []
+
+    def on_each(self, function):
+        def call(batches):
+            self.seen.append([tuple(batch["input_ids"].shape) for batch in batches])
+            return [function(batch) for batch in batches]
+
+        return call
+
+
+def test_a_smaller_batch_is_filled_where_shapes_have_to_be_known():
+    def model(batch, training, static_shapes):
+        assert static_shapes
+        scores = tf.cast(batch["input_ids"], tf.float32)
+        return scores, scores
+
+    def with_a_smaller_last_one():
+        yield from batches(4)
+        yield {name: values[:1] for name, values in next(batches(1)).items()}
+
+    cores = Cores()
+    results = list(make_predictor(model, devices=cores)(with_a_smaller_last_one()))
+    assert [result.unique_id for result in results] == [*range(8), 0]
+    assert cores.seen == [[(2, 3)] * 2, [(2, 3)] * 2, [(2, 3)]]

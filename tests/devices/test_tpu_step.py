@@ -101,14 +101,9 @@ def assert_compiled_to_the_same_numbers(num_parts, config):
 
 
 @pytest.mark.parametrize("num_parts", [1, 2])
-def test_xla_compiles_a_training_step_to_the_same_numbers(num_parts, monkeypatch):
-    monkeypatch.setattr("bert_squad.model.fusion.has_gpu", lambda: True)
-    assert_compiled_to_the_same_numbers(num_parts, dataclasses.replace(TINY, num_hidden_layers=1))
-
-
-def test_xla_compiles_a_training_step_with_dropout(masks):
-    values, _ = three_steps(2, OF_ONE_LAYER, jit_compile=True)
-    assert np.isfinite(values).all()
+def test_xla_compiles_a_training_step_to_the_same_numbers(num_parts, masks):
+    """The masks too: they are a function of seed, step and place, whoever computes them."""
+    assert_compiled_to_the_same_numbers(num_parts, OF_ONE_LAYER)
 
 
 def test_xla_compiles_prediction_to_the_same_numbers(masks):
