@@ -60,7 +60,7 @@ def on_cpus(tmp_path_factory):
         "dropping:2:1",
         "dropping:4:2",
     ]
-    runs += ["unpadded:1:1", "unpadded:2:1", "float16:1:1", "float16:2:1"]
+    runs += ["unpadded:1:1", "unpadded:2:1", "float16:1:1", "float16:2:1", "tpu:2:1"]
     done = subprocess.run(
         command(results, 4, *runs), env=environment_of(), stderr=subprocess.PIPE, text=True, timeout=500
     )
@@ -118,6 +118,10 @@ def test_the_same_seed_drops_the_same_on_any_number_of_devices(on_cpus, run, tol
     one = f"{run.split(':')[0]}:1:1 steps"
     check_same_steps(on_cpus[f"{run} steps"], on_cpus[one], tolerance)
     assert len(np.unique(on_cpus[one][:, 0])) == 3, "of other masks come other losses"
+
+
+def test_several_steps_in_a_call_as_on_a_tpu_are_the_same_steps(on_cpus):
+    check_same_steps(on_cpus["tpu:2:1 steps"], on_cpus["dropping:1:1 steps"], 1e-5)
 
 
 def test_the_same_seed_drops_the_same_in_two_workers(on_cpus, of_workers):

@@ -18,10 +18,13 @@ from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_variables import tf1_variables
 from bert_squad.devices.replicas import Devices
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.training import loop
 from bert_squad.training.loop import make_train_step
 from bert_squad.training.optimizer import AdamWeightDecay
 
-DROPPING = dataclasses.replace(TINY, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3)
+DROPPING = dataclasses.replace(
+    TINY, num_hidden_layers=1, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3
+)
 
 
 def train_trajectory(devices: Devices, num_parts: int) -> dict[str, np.ndarray]:
@@ -76,19 +79,26 @@ def train(devices: Devices, model, optimizer, batches, **options) -> dict[str, n
     )
 
     def of_process(share):
-        rows = steps.unbatch()
+        rows = steps.repeat().unbatch()
         if share is None:
             return rows.batch(num_rows, drop_remainder=True)
         end = share.first_row + share.num_rows
-        own = rows.batch(num_rows).map(
+        own = rows.batch(num_rows, drop_remainder=True).map(
             lambda all_rows: {n: v[share.first_row : end] for n, v in all_rows.items()}
         )
         return own.unbatch().batch(share.rows_at_a_time, drop_remainder=True)
 
-    outputs = [
-        [float(value) for value in step(tf.constant(number), batch)]
-        for number, batch in enumerate(devices.share_batches(num_rows, of_process))
-    ]
+    outputs = []
+    loop.train(
+        step,
+        devices.share_batches(num_rows, of_process),
+        first_step=0,
+        num_train_steps=len(batches),
+        save=str,
+        save_steps=1000,
+        report=[lambda values: outputs.append([float(values[i]) for i in (1, 2, 3)])],
+        steps_per_call=devices.steps_per_call,
+    )
     results = {"steps": np.array(outputs)}  # a row a step: loss, learning rate, norm
     for name, entry in tf1_variables(model).items():
         results[f"weights/{name}"] = entry.to_checkpoint(entry.variable).numpy()
@@ -98,9 +108,15 @@ def train(devices: Devices, model, optimizer, batches, **options) -> dict[str, n
     return results
 
 
+def train_as_on_a_tpu(devices: Devices, num_parts: int) -> dict[str, np.ndarray]:
+    """What a TPU is given: shapes that are known, several steps a call."""
+    return train_dropping(Devices(devices.strategy, steps_per_call=2), num_parts)
+
+
 KINDS = {
     "trajectory": train_trajectory,
     "dropping": train_dropping,
+    "tpu": train_as_on_a_tpu,
     "unpadded": lambda devices, parts: train_dropping(devices, parts, pad_to="batch"),
     "float16": lambda devices, parts: train_dropping(
         devices, parts, {"scales_loss": True}, compute_dtype="float16"
