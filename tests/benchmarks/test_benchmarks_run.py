@@ -167,3 +167,18 @@ def test_accelerator():
         assert float(row[5]) > 100
     assert float(shared[6]) < 1e-5
     assert "refused: --jit_compile compiles whole steps for one CPU" in done.stdout
+
+
+def test_strategies():
+    sizes = [
+        "--batch_size=2",
+        "--seq_length=16",
+        "--hidden_size=64",
+        "--num_layers=1",
+        "--steps=2",
+        "--rounds=1",
+    ]
+    done = run_program(*sizes, program="benchmarks/strategies.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for what in ("one replica / no strategy", "two workers / one process"):
+        assert re.search(rf"^{what}: \d+\.\d+ \(", done.stdout, re.MULTILINE), done.stdout
