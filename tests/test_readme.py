@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -60,6 +61,48 @@ def test_the_old_command_lines(directories):
     )
     assert listing.stdout.count("predictions.json") == 4
     assert "null_odds.json" in listing.stdout
+
+
+def run_two_workers(folder, more: str = "") -> list[subprocess.CompletedProcess]:
+    """Run the blocks of two terminals side by side, in a directory that has the example; on ports that are free."""
+    blocks = [block for block in SHELL_BLOCKS if block.startswith("TF_CONFIG=")]
+    assert len(blocks) == 2
+    with socket.create_server(("localhost", 0)) as first, socket.create_server(("localhost", 0)) as second:
+        ports = {"2222": str(first.getsockname()[1]), "2223": str(second.getsockname()[1])}
+    shutil.copytree(ROOT / "examples/quickstart", folder / "examples/quickstart")
+    processes = []
+    for block in blocks:
+        for port, free in ports.items():
+            block = block.replace(f"localhost:{port}", f"localhost:{free}")
+        command = block.replace(".venv/bin/python run_squad.py", f"{sys.executable} {ROOT / 'run_squad.py'}")
+        processes.append(
+            subprocess.Popen(
+                f"{command.rstrip()} {more}",
+                shell=True,
+                cwd=folder,
+                env=environment(),
+                stdout=-1,
+                stderr=-1,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=550) for process in processes]
+    return [
+        subprocess.CompletedProcess(process.args, process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "more", ["--num_train_epochs=0.1", pytest.param("", marks=pytest.mark.slow)], ids=["short", "as written"]
+)
+def test_two_terminals_train_one_model(tmp_path, more):
+    chief, other = run_two_workers(tmp_path, more)
+    assert (chief.returncode, other.returncode) == (0, 0), chief.stderr + other.stderr
+    assert re.search(r"^exact_match +\d", chief.stdout, re.MULTILINE)
+    assert other.stdout == ""
+    metrics = json.loads((tmp_path / "two_workers/eval_results.json").read_text())
+    assert metrics["exact_match"] > (99 if not more else 0)
 
 
 def test_every_new_flag_is_in_the_table():

@@ -76,6 +76,21 @@ def train_model(
         write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
     _log_parts(config, devices)
+    _take_steps(config, compute, model, optimizer, devices, records, latest, (first_step, num_train_steps))
+
+
+def _take_steps(
+    config: SquadConfig,
+    compute: ComputeOptions,
+    model: BertForSquad,
+    optimizer: AdamWeightDecay,
+    devices: Devices,
+    records: str,
+    latest: str | None,
+    steps: tuple[int, int],
+) -> None:
+    """Train on records, from the first of two numbers of steps to the second, going on from `latest` if there is one."""
+    first_step, num_train_steps = steps
     train_step = make_train_step(
         model,
         optimizer,
@@ -101,11 +116,10 @@ def train_model(
     )
 
     def save(step: int) -> str:
-        prefix = directory.prefix_of(config.output_dir, step)
         if devices.is_chief:
             directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
         devices.wait_for_all()  # nobody goes on, or ends, before it is saved
-        return prefix
+        return directory.prefix_of(config.output_dir, step)
 
     with contextlib.ExitStack() as stack:
         report = []
@@ -114,6 +128,7 @@ def train_model(
             report.append(stack.enter_context(progress).update)
         train(
             train_step,
+            # Several steps in a call need TensorFlow's own iterator, whose errors name no file.
             batches if devices.steps_per_call > 1 else with_named_errors(batches, records),
             first_step=first_step,
             num_train_steps=num_train_steps,
