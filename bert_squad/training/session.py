@@ -89,7 +89,7 @@ def _take_steps(
     latest: str | None,
     steps: tuple[int, int],
 ) -> None:
-    """Train on records, from the first of two numbers of steps to the second, going on from `latest` if there is one."""
+    """Train on records, between two numbers of steps; `latest` is the checkpoint that is gone on from."""
     first_step, num_train_steps = steps
     train_step = make_train_step(
         model,
