@@ -90,6 +90,7 @@ class _Run:
         return files.join(self.config.output_dir, name)
 
     def run(self) -> dict[str, float] | None:
+        logging.info("Running on %s.", self.devices.description)
         with self.devices.taking_part(), contextlib.ExitStack() as stack:
             self.check_same_in_all()
             if self.config.init_checkpoint and self.devices.is_chief:
@@ -113,7 +114,6 @@ class _Run:
         elif config.do_predict:
             stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting"))
         self.prepare()
-        logging.info("Running on %s.", self.devices.description)
         if config.do_train:
             with doing("training"):
                 self.train()
@@ -130,7 +130,6 @@ class _Run:
     def run_as_helper(self) -> None:
         """Do what a process does that is not the chief: compute, and write nothing but records of its own."""
         config = self.config
-        logging.info("Running on %s; the chief logs how it goes.", self.devices.description)
         if logging.get_verbosity() == logging.INFO:
             logging.set_verbosity(logging.WARNING)
         if config.do_predict:

@@ -60,7 +60,7 @@ def on_cpus(tmp_path_factory):
         "dropping:2:1",
         "dropping:4:2",
     ]
-    runs += ["unpadded:1:1", "unpadded:2:1", "float16:1:1", "float16:2:1", "tpu:2:1"]
+    runs += ["unpadded:1:1", "unpadded:2:1", "float16:1:1", "float16:2:1", "tpu:2:1", "compiled:2:1"]
     done = subprocess.run(
         command(results, 4, *runs), env=environment_of(), stderr=subprocess.PIPE, text=True, timeout=500
     )
@@ -122,6 +122,11 @@ def test_the_same_seed_drops_the_same_on_any_number_of_devices(on_cpus, run, tol
 
 def test_several_steps_in_a_call_as_on_a_tpu_are_the_same_steps(on_cpus):
     check_same_steps(on_cpus["tpu:2:1 steps"], on_cpus["dropping:1:1 steps"], 1e-5)
+
+
+def test_gradients_that_xla_compiles_for_each_device_are_the_same(on_cpus):
+    """As --jit_compile does with several GPUs; sums over them are not compiled."""
+    check_same_steps(on_cpus["compiled:2:1 steps"], on_cpus["dropping:1:1 steps"], 1e-5)
 
 
 def test_the_same_seed_drops_the_same_in_two_workers(on_cpus, of_workers):

@@ -118,6 +118,7 @@ KINDS = {
     "dropping": train_dropping,
     "tpu": train_as_on_a_tpu,
     "unpadded": lambda devices, parts: train_dropping(devices, parts, pad_to="batch"),
+    "compiled": lambda devices, parts: train_dropping(devices, parts, {"jit_compile": True}),
     "float16": lambda devices, parts: train_dropping(
         devices, parts, {"scales_loss": True}, compute_dtype="float16"
     ),
