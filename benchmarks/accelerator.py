@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
+from random_training import random_model, random_rows, shared_batches, training_step
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS_COMPARED = 5
@@ -96,15 +97,10 @@ def measure(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
     """Train some steps in this process; return the losses, examples a second, and peak memory in MB."""
     sys.path.insert(0, str(ROOT))
     import tensorflow as tf
-    import tf_keras
 
-    from bert_squad.bert_config import BertConfig
     from bert_squad.compute_options import ComputeOptions
     from bert_squad.config import SquadConfig
     from bert_squad.devices.strategies import open_devices
-    from bert_squad.model.squad_model import BertForSquad
-    from bert_squad.training.loop import make_train_step
-    from bert_squad.training.optimizer import AdamWeightDecay
 
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     config = SquadConfig(
@@ -118,31 +114,18 @@ def measure(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
         num_logical_devices=1 if has_gpu else setting.replicas,
     )
     devices = open_devices(config, ComputeOptions(setting.dtype, "max", setting.jit_compile))
-    sizes = TINY if flags.tiny else BERT_BASE
-    bert_config = BertConfig(vocab_size=30522, max_position_embeddings=max(512, flags.seq_length), **sizes)
-    tf_keras.utils.set_random_seed(1)
-    with devices.scope():
-        model = BertForSquad(bert_config, compute_dtype=setting.dtype)
-        optimizer = AdamWeightDecay.for_model(model)
-    train_step = make_train_step(
+    sizes = {**(TINY if flags.tiny else BERT_BASE), "max_position_embeddings": max(512, flags.seq_length)}
+    model, optimizer = random_model(sizes, devices, compute_dtype=setting.dtype)
+    train_step = training_step(
         model,
         optimizer,
-        learning_rate=1e-5,
-        num_train_steps=1000,
-        num_warmup_steps=0,
-        seed=1,
         scales_loss=setting.dtype == "float16",
         jit_compile=setting.jit_compile,
         num_parts=setting.parts,
         devices=devices,
     )
-    rows = tf.data.Dataset.from_tensor_slices(random_rows(flags, bert_config.vocab_size)).repeat()
-
-    def batches_of(share):
-        size = flags.batch_size if share is None else share.rows_at_a_time
-        return rows.batch(size, drop_remainder=True).prefetch(2)
-
-    batches = iter(devices.share_batches(flags.batch_size, batches_of))
+    rows = random_rows(BATCHES * flags.batch_size, flags.seq_length)
+    batches = shared_batches(devices, rows, flags.batch_size)
     losses = [float(train_step(tf.constant(step), next(batches))[0]) for step in range(STEPS_COMPARED)]
     started = time.perf_counter()
     for step in range(STEPS_COMPARED, STEPS_COMPARED + flags.steps):
@@ -154,23 +137,6 @@ def measure(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"losses": losses, "rate": flags.batch_size * flags.steps / seconds, "megabytes": peak}
-
-
-def random_rows(flags: argparse.Namespace, vocab_size: int) -> dict[str, Any]:
-    """Draw the rows of some batches: arrays int32 [BATCHES * B, …], by the names of `train_batches`."""
-    import numpy as np
-
-    rng, count = np.random.default_rng(1), BATCHES * flags.batch_size
-    lengths = rng.integers(flags.seq_length // 4, flags.seq_length + 1, [count, 1])
-    mask = (np.arange(flags.seq_length) < lengths).astype(np.int32)
-    positions = np.sort(rng.integers(0, lengths, [count, 2]), axis=1).astype(np.int32)
-    return {
-        "input_ids": rng.integers(1, vocab_size, mask.shape).astype(np.int32) * mask,
-        "input_mask": mask,
-        "segment_ids": mask,
-        "start_positions": positions[:, 0],
-        "end_positions": positions[:, 1],
-    }
 
 
 def measured_or_why_not(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from machine import describe_machine
+from random_training import random_model, random_rows, training_step
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +32,6 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--hidden_size", type=int, default=384)
     parser.add_argument("--num_layers", type=int, default=6)
     parser.add_argument("--num_heads", type=int, default=12)
-    parser.add_argument("--vocab_size", type=int, default=30522)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--pad_to", default="max")
     parser.add_argument("--steps", type=int, default=5, help="Timed, after one that traces and compiles.")
@@ -44,45 +44,24 @@ def parse_flags() -> argparse.Namespace:
 def measure(flags: argparse.Namespace) -> dict[str, float]:
     """Train some steps in this process; return the median seconds of one and the peak memory in MB."""
     sys.path.insert(0, str(ROOT))
-    import numpy as np
     import tensorflow as tf
 
-    from bert_squad.bert_config import BertConfig
-    from bert_squad.model.squad_model import BertForSquad
-    from bert_squad.training.loop import make_train_step
-    from bert_squad.training.optimizer import AdamWeightDecay
+    from bert_squad.devices.replicas import ONE_DEVICE
 
-    bert_config = BertConfig(
-        vocab_size=flags.vocab_size,
-        hidden_size=flags.hidden_size,
-        num_hidden_layers=flags.num_layers,
-        num_attention_heads=flags.num_heads,
-        intermediate_size=4 * flags.hidden_size,
-        max_position_embeddings=max(512, flags.seq_length),
-    )
-    model = BertForSquad(bert_config, compute_dtype=flags.dtype, pad_to=flags.pad_to)
-    optimizer = AdamWeightDecay.for_model(model)
-    rng = np.random.default_rng(1)
-    lengths = rng.integers(flags.seq_length // 4, flags.seq_length + 1, [flags.batch_size, 1])
-    mask = (np.arange(flags.seq_length) < lengths).astype(np.int32)
-    batch = {
-        "input_ids": tf.constant(rng.integers(1, flags.vocab_size, mask.shape).astype(np.int32) * mask),
-        "input_mask": tf.constant(mask),
-        "segment_ids": tf.constant(mask),
-        "start_positions": tf.zeros([flags.batch_size], tf.int32),
-        "end_positions": tf.ones([flags.batch_size], tf.int32),
+    sizes = {
+        "hidden_size": flags.hidden_size,
+        "num_hidden_layers": flags.num_layers,
+        "num_attention_heads": flags.num_heads,
+        "intermediate_size": 4 * flags.hidden_size,
+        "max_position_embeddings": max(512, flags.seq_length),
     }
+    model, optimizer = random_model(sizes, ONE_DEVICE, compute_dtype=flags.dtype, pad_to=flags.pad_to)
+    rows = random_rows(flags.batch_size, flags.seq_length)
+    batch = {name: tf.constant(values) for name, values in rows.items()}
     seconds = [0.0]
     if flags.one:
-        train_step = make_train_step(
-            model,
-            optimizer,
-            learning_rate=1e-5,
-            num_train_steps=1000,
-            num_warmup_steps=0,
-            seed=1,
-            scales_loss=flags.dtype == "float16",
-            num_parts=flags.one,
+        train_step = training_step(
+            model, optimizer, scales_loss=flags.dtype == "float16", num_parts=flags.one
         )
         seconds = []
         for step in range(flags.steps + 1):

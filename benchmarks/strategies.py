@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from accelerator import random_rows
 from machine import describe_machine
+from random_training import random_model, random_rows, shared_batches, training_step
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,40 +44,15 @@ def parse_flags() -> argparse.Namespace:
 def stepper(flags: argparse.Namespace, devices) -> Callable[[], float]:
     """Return a function that does one training step and returns its seconds."""
     import tensorflow as tf
-    import tf_keras
 
-    from bert_squad.bert_config import BertConfig
-    from bert_squad.model.squad_model import BertForSquad
-    from bert_squad.training.loop import make_train_step
-    from bert_squad.training.optimizer import AdamWeightDecay
-
-    bert_config = BertConfig(
-        vocab_size=30522,
-        hidden_size=flags.hidden_size,
-        num_hidden_layers=flags.num_layers,
-        num_attention_heads=flags.hidden_size // 32,
-        intermediate_size=4 * flags.hidden_size,
-    )
-    tf_keras.utils.set_random_seed(1)
-    with devices.scope():
-        model = BertForSquad(bert_config)
-        optimizer = AdamWeightDecay.for_model(model)
-    train_step = make_train_step(
-        model,
-        optimizer,
-        learning_rate=1e-5,
-        num_train_steps=1000,
-        num_warmup_steps=0,
-        seed=1,
-        devices=devices,
-    )
-    rows = tf.data.Dataset.from_tensor_slices(random_rows(flags, bert_config.vocab_size)).repeat()
-
-    def batches_of(share):
-        size = flags.batch_size if share is None else share.rows_at_a_time
-        return rows.batch(size, drop_remainder=True).prefetch(2)
-
-    batches = iter(devices.share_batches(flags.batch_size, batches_of))
+    sizes = {
+        "hidden_size": flags.hidden_size,
+        "num_hidden_layers": flags.num_layers,
+        "num_attention_heads": flags.hidden_size // 32,
+        "intermediate_size": 4 * flags.hidden_size,
+    }
+    train_step = training_step(*random_model(sizes, devices), devices=devices)
+    batches = shared_batches(devices, random_rows(8 * flags.batch_size, flags.seq_length), flags.batch_size)
 
     def step() -> float:
         started = time.perf_counter()

@@ -144,7 +144,7 @@ def test_choices(tiny_flags):
 
 
 def test_accumulation():
-    sizes = ["--hidden_size=32", "--num_layers=1", "--num_heads=2", "--vocab_size=99", "--seq_length=32"]
+    sizes = ["--hidden_size=32", "--num_layers=1", "--num_heads=2", "--seq_length=32"]
     flags = ["--parts=1,2", "--batch_size=4", "--steps=1"]
     done = run_program(*sizes, *flags, program="benchmarks/accumulation.py")
     assert done.returncode == 0, done.stderr[-3000:]
