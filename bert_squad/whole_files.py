@@ -83,7 +83,7 @@ def discard_all() -> None:
 
 
 def _delete_generated() -> None:
-    """Delete what AutoGraph has rewritten functions to; it waits for exit functions of Python's, which may never run."""
+    """Delete the files of functions that AutoGraph has rewritten; it does so when Python ends, which may not happen."""
     for name, module in list(sys.modules.items()):
         if name.startswith("__autograph_generated_file"):
             with contextlib.suppress(OSError):

@@ -244,9 +244,18 @@ class Devices:
             self.gather(np.zeros([1]))
 
     def leave(self) -> None:
-        """Part from the other processes, all together: nothing is done together any more."""
+        """Part from the other processes, all together: nothing is done together any more.
+
+        Raises:
+          tf.errors.OpError: when the chief is gone before, which may have had something to do still. It does not need
+            the others any more, so that it does not matter to it when one of them is.
+        """
         if self._watch is not None:
-            self.wait_for_all()
+            try:
+                self.wait_for_all()
+            except tf.errors.OpError:
+                if not self.is_chief:
+                    raise
             self._part()
 
     def stop_watching(self) -> None:

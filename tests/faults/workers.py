@@ -97,6 +97,8 @@ class Workers:
           place: its folder, when it is not its own.
         """
         folder = place or self.folders[index]
+        for path in (folder / "tmp").glob("__autograph_generated_file*"):
+            path.unlink()  # TensorFlow's own, of a process that was killed
         process = start(
             folder,
             "--distribution_strategy=multi_worker",
