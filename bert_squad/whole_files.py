@@ -78,7 +78,16 @@ def discard_all() -> None:
     """Delete every temporary file and directory of this process; for when it is about to end."""
     for temporary in list(_held):
         discard(temporary)
+    _delete_generated()
     links.remove_links()
+
+
+def _delete_generated() -> None:
+    """Delete the files of functions that AutoGraph has rewritten; it does so when Python ends, which may not happen."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("__autograph_generated_file"):
+            with contextlib.suppress(OSError):
+                os.remove(str(module.__file__))
 
 
 def _host() -> str:

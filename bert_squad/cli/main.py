@@ -1,5 +1,6 @@
 """Entry point of `run_squad.py` and `bert-squad`: read flags, run, turn errors into one message."""
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -127,5 +128,6 @@ def console() -> None:
     streams.finish()
     if code >= 128:
         whole_files.discard_all()
-        os._exit(code)  # at once: what threads are still computing is of no use any more
-    sys.exit(code)
+    else:
+        atexit._run_exitfuncs()
+    os._exit(code)  # at once: what threads are still computing, or waiting for, is of no use any more

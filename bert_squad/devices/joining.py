@@ -18,8 +18,12 @@ _SECONDS = 0.1  # between two looks
 
 
 @contextlib.contextmanager
-def interruptible_joining() -> Iterator[None]:
+def interruptible_joining(patience: float) -> Iterator[None]:
     """Within the block, let other threads run and signals be heeded while a MultiWorkerMirroredStrategy is made.
+
+    Args:
+      patience: seconds that a worker may be silent before TensorFlow takes it for dead; 10 by its own default, after
+        which it would end a run whose worker is only held up.
 
     A signal raises its exception in the main thread, as elsewhere, and TensorFlow goes on waiting in a thread of its
     own; the process has to end then. Signals are heeded after the block too, though TensorFlow puts its own handler
@@ -28,7 +32,7 @@ def interruptible_joining() -> Iterator[None]:
     from tensorflow.python import pywrap_tfe
 
     original = getattr(pywrap_tfe, _NAME)
-    setattr(pywrap_tfe, _NAME, _JoinFunction())
+    setattr(pywrap_tfe, _NAME, _JoinFunction(patience))
     try:
         yield
     finally:
@@ -39,7 +43,8 @@ def interruptible_joining() -> Iterator[None]:
 class _JoinFunction:
     """Do what `pywrap_tfe.TFE_EnableCollectiveOps` does, in another thread, without Python's lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._milliseconds = round(1000 * patience)
         from tensorflow.python import _pywrap_tensorflow_internal
 
         library = ctypes.CDLL(_pywrap_tensorflow_internal.__file__)
@@ -62,6 +67,7 @@ class _JoinFunction:
           tf.errors.OpError: when that fails.
         """
         is_done = threading.Event()
+        server_def = self._patient(server_def)
         status = self._new_status()  # it outlives this call when that is interrupted
 
         def join() -> None:
@@ -79,6 +85,15 @@ class _JoinFunction:
             raise errors_impl.exception_type_from_error_code(code)(
                 None, None, message.decode(errors="replace")
             )
+
+    def _patient(self, content: bytes) -> bytes:
+        """Put the time into a serialized `ServerDef` after which a silent worker is dead."""
+        from tensorflow.core.protobuf import tensorflow_server_pb2
+
+        server_def = tensorflow_server_pb2.ServerDef.FromString(content)
+        options = server_def.default_session_config.experimental.coordination_config
+        options.heartbeat_timeout_in_ms = self._milliseconds
+        return server_def.SerializeToString()
 
 
 def _function(function: Any, result: Any, *arguments: Any) -> Any:

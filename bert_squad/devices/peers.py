@@ -147,14 +147,14 @@ class PeerWatch:
         if any(not peer.has_answered for peer in late):
             absent = [peer.task for peer in peers if not peer.has_answered]
             return (
-                f"{_listed(absent)} {'has' if len(absent) == 1 else 'have'} not started within {self._timeout:g} s "
+                f"{listed(absent)} {'has' if len(absent) == 1 else 'have'} not started within {self._timeout:g} s "
                 "(--cluster_timeout); start the same command on all workers, each with its own TF_CONFIG."
             )
         if late:
             # What died together is named together, though each was asked at another moment.
             silent = [peer.task for peer in peers if peer.silence > self._timeout / 2]
             return (
-                f"{_listed(silent)} {'does' if len(silent) == 1 else 'do'} not answer any more, for {self._timeout:g} "
+                f"{listed(silent)} {'does' if len(silent) == 1 else 'do'} not answer any more, for {self._timeout:g} "
                 "s (--cluster_timeout); run the same command again on all workers to go on from the last checkpoint."
             )
         return None
@@ -170,10 +170,10 @@ def _ask_all(peers: Sequence[_Peer], seconds: float) -> list[grpc.StatusCode]:
     return [again[i].code() if i in again else code for i, code in enumerate(codes)]
 
 
-def _listed(tasks: Sequence[Task]) -> str:
+def listed(tasks: Sequence[Task]) -> str:
     """Name tasks in a sentence.
 
-    >>> _listed([Task("chief", 0, "a:1"), Task("worker", 0, "b:1"), Task("worker", 1, "c:1")])
+    >>> listed([Task("chief", 0, "a:1"), Task("worker", 0, "b:1"), Task("worker", 1, "c:1")])
     'chief 0 (a:1), worker 0 (b:1) and worker 1 (c:1)'
     """
     *most, last = map(str, tasks)

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from bert_squad.devices.cluster import Cluster
-from bert_squad.devices.peers import PeerWatch
-from bert_squad.errors import LostWorkerError, RunInterruptedError, first_line
+from bert_squad.devices.peers import PeerWatch, listed
+from bert_squad.errors import LostWorkerError, RunInterruptedError
+from bert_squad.interruption import noticed_signals
 
 _SECONDS_TO_LINGER = 10.0
 _SECONDS_TO_FIND_THE_LOST = 5.0
@@ -34,6 +35,19 @@ class Share(NamedTuple):
     first_row: int
     num_rows: int
     rows_at_a_time: int
+
+
+_iterators: list[Iterator] = []  # for ever: see `_kept`
+
+
+def _kept(batches: Iterable) -> Iterator:
+    """Iterate over distributed batches, and never delete the iterator.
+
+    TensorFlow 2.20 may wait for up to a minute when it deletes one, for a thread that tunes what is over; the process
+    has better things to do, and ends soon.
+    """
+    _iterators.append(iter(batches))
+    yield from _iterators[-1]
 
 
 class Devices:
@@ -158,7 +172,8 @@ class Devices:
                 Share(context.input_pipeline_id * num_rows, num_rows, batch_size // self.num_replicas)
             )
 
-        return self.strategy.distribute_datasets_from_function(of_this_process)
+        batches = self.strategy.distribute_datasets_from_function(of_this_process)
+        return batches if self.cluster is None else _kept(batches)
 
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Lay the vectors of all devices end to end, in their order; each process gives the same for all of its own.
@@ -229,9 +244,18 @@ class Devices:
             self.gather(np.zeros([1]))
 
     def leave(self) -> None:
-        """Part from the other processes, all together: nothing is done together any more."""
+        """Part from the other processes, all together: nothing is done together any more.
+
+        Raises:
+          tf.errors.OpError: when the chief is gone before, which may have had something to do still. It does not need
+            the others any more, so that it does not matter to it when one of them is.
+        """
         if self._watch is not None:
-            self.wait_for_all()
+            try:
+                self.wait_for_all()
+            except tf.errors.OpError:
+                if not self.is_chief:
+                    raise
             self._part()
 
     def stop_watching(self) -> None:
@@ -261,8 +285,9 @@ class Devices:
             with self.naming_the_lost():
                 yield
         except RunInterruptedError:  # all have agreed to stop
-            self._part()
-            raise
+            with noticed_signals():  # the signal is seen to; that this waits a little is no lack of reaction
+                self._part()
+                raise
         finally:
             self.stop_watching()
 
@@ -280,8 +305,8 @@ class Devices:
             if not lost:
                 raise
             raise LostWorkerError(
-                f"{' and '.join(map(str, lost))} does not answer any more ({first_line(error)}), so this worker ends "
-                "too; run the same command again on all of them to go on from the last checkpoint."
+                f"{listed(lost)} {'does' if len(lost) == 1 else 'do'} not answer any more, so this worker ends too; "
+                "run the same command again on all workers to go on from the last checkpoint."
             ) from error
 
 

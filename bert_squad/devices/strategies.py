@@ -113,7 +113,7 @@ def _open_multi_worker(config: SquadConfig) -> Devices:
     )
     watch.start()
     try:
-        with interruptible_joining():
+        with interruptible_joining(2 * config.cluster_timeout):  # the watch is the first to lose patience
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:  # collective ops have to be set up before anything is computed
         watch.stop()

@@ -210,8 +210,9 @@ def train(
       report: each is told of every step, in this order.
       steps_per_call: do at most so many steps before anything else is seen to, as a TPU does; saves and actions come
         after the same steps as ever.
-      agree_to_stop: is asked after each call, with the signal that this process has had, or None; returns the one that
-        stops the training now, or None. Several processes have to stop after the same step.
+      agree_to_stop: is asked after each call, and twice after the last one, with the signal that this process has had,
+        or None; returns the one that stops the training now, or None. Several processes have to stop after the same
+        step.
 
     What an action or a listener raises ends the training and comes out as it is; what was saved before stays.
 
@@ -255,6 +256,8 @@ def train(
             for action in actions:
                 action(step)
             signal_number = agree_to_stop(stop.signal_number)  # read once: it may come at any moment
+            if is_last and not signal_number:
+                signal_number = agree_to_stop(stop.signal_number)  # what was told only just now
             if is_last or step % save_steps == 0 or signal_number:
                 with _named_lack_of_memory(step, last_saved):
                     _check_finite(unread, last_saved)

@@ -31,7 +31,7 @@ def join(config, timeout):
         watch.start()
         say("joining")
         try:
-            with interruptible_joining():
+            with interruptible_joining(timeout):
                 tf.distribute.MultiWorkerMirroredStrategy()
             say("joined")
             time.sleep(60)

@@ -305,17 +305,21 @@ def test_several_steps_in_a_call_find_the_step_whose_loss_is_not_finite():
         )
 
 
-def test_several_processes_stop_when_they_have_agreed():
-    """The one that has had a signal goes on until the others know of it."""
-    recorder, told = Recorder(on_step=lambda step: os.kill(os.getpid(), 15) if step == 2 else None), []
+@pytest.mark.parametrize(
+    ("at", "stops_at", "wanted"), [(2, 4, [None, None, None, 15, 15]), (9, 10, [*[None] * 10, 15, 15])]
+)
+def test_several_processes_stop_when_they_have_agreed(at, stops_at, wanted):
+    """The one that has had a signal goes on until the others know of it, or no step is left."""
+    recorder, told = Recorder(on_step=lambda step: os.kill(os.getpid(), 15) if step == at else None), []
 
     def agree(signal_number):
         told.append(signal_number)
         return told[-2] if len(told) > 1 else None
 
-    with pytest.raises(RunInterruptedError, match=r"after step 4 of 10; saved as model\.ckpt-4") as caught:
+    message = rf"after step {stops_at} of 10; saved as model\.ckpt-{stops_at}"
+    with pytest.raises(RunInterruptedError, match=message) as caught:
         recorder.run(agree_to_stop=agree)
-    assert told == [None, None, None, 15, 15]
+    assert told == wanted
     assert caught.value.signal_number == 15
 
 
