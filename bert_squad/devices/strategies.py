@@ -7,7 +7,7 @@ from absl import logging
 
 from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
-from bert_squad.devices.cluster import cluster_is_set, read_cluster
+from bert_squad.devices.cluster import check_address_is_free, cluster_is_set, read_cluster
 from bert_squad.devices.joining import interruptible_joining
 from bert_squad.devices.peers import PeerWatch
 from bert_squad.devices.replicas import Devices
@@ -103,6 +103,7 @@ def _logical_cpus(number: int) -> list[str]:
 
 def _open_multi_worker(config: SquadConfig) -> Devices:
     cluster = read_cluster(os.environ)
+    check_address_is_free(cluster.own)
     watch = PeerWatch(cluster, config.cluster_timeout, end_process)
     logging.info(
         "This is %s of %d%s; waiting for the others for %g s at most (--cluster_timeout).",
