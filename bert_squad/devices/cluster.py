@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,6 +87,21 @@ def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:
         raise ConfigError(f"{VARIABLE} must be a JSON object such as {_EXAMPLE}.")
     tasks = _tasks(_object(value, "cluster"))
     return Cluster(tasks, _own(_object(value, "task"), tasks))
+
+
+def check_address_is_free(task: Task) -> None:
+    """Refuse an address where another process listens, before TensorFlow complains of it in lines of its own.
+
+    Raises:
+      ConfigError: saying why this process, which is the task, cannot listen there.
+    """
+    port = int(task.address.rpartition(":")[2])
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise ConfigError(
+            f"{task} cannot serve at its address ({os.strerror(error.errno or 0)}); is it running twice?"
+        ) from error
 
 
 def _object(value: dict[str, Any], key: str) -> dict[str, Any]:

@@ -24,6 +24,10 @@ _OPTIONS = (
 _SECONDS_UNTIL_RECONNECTED = 0.3  # more than the pause above
 _SECONDS_BETWEEN_QUESTIONS = 0.5
 _LONGEST_QUESTION = 5.0  # seconds
+_SECONDS_UNTIL_GONE = (
+    10.0  # without anybody listening; a machine that is only slow, or cut off, refuses nothing
+)
+_ADVICE = "run the same command again on all workers to go on from the last checkpoint."
 _ANSWERED, _REFUSED = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 
 
@@ -34,12 +38,13 @@ class _Peer:
       task: which one.
       has_answered: at least once.
       silence: seconds since it last answered, or since the watch began.
+      refusal: seconds since its process was found to be gone, while all questions have been refused.
     """
 
     def __init__(self, task: Task):
         self.task = task
         self.has_answered = False
-        self.silence = 0.0
+        self.silence = self.refusal = 0.0
         self._ask = grpc.insecure_channel(task.address, options=_OPTIONS).unary_unary(_METHOD)
         self._question: grpc.Future | None = None
 
@@ -54,6 +59,7 @@ class _Peer:
         if question is not None:
             if not question.done():
                 return
+            self.refusal = self.refusal + elapsed if question.code() is _REFUSED else 0.0
             if question.code() is _ANSWERED:
                 self.has_answered, self.silence = True, 0.0
         self._question = self.ask(seconds)
@@ -155,8 +161,11 @@ class PeerWatch:
             silent = [peer.task for peer in peers if peer.silence > self._timeout / 2]
             return (
                 f"{listed(silent)} {'does' if len(silent) == 1 else 'do'} not answer any more, for {self._timeout:g} "
-                "s (--cluster_timeout); run the same command again on all workers to go on from the last checkpoint."
+                f"s (--cluster_timeout); {_ADVICE}"
             )
+        gone = [peer.task for peer in peers if peer.has_answered and peer.refusal >= _SECONDS_UNTIL_GONE]
+        if gone:
+            return f"{listed(gone)} {'does' if len(gone) == 1 else 'do'} not answer any more; {_ADVICE}"
         return None
 
 

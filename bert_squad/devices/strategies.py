@@ -7,13 +7,15 @@ from absl import logging
 
 from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
-from bert_squad.devices.cluster import cluster_is_set, read_cluster
+from bert_squad.devices.cluster import check_address_is_free, cluster_is_set, read_cluster
 from bert_squad.devices.joining import interruptible_joining
-from bert_squad.devices.peers import PeerWatch
+from bert_squad.devices.peers import PeerWatch, listed
 from bert_squad.devices.replicas import Devices
 from bert_squad.devices.tpu import open_tpu_strategy
-from bert_squad.errors import ConfigError, first_line
+from bert_squad.errors import ConfigError, LostWorkerError, first_line
 from bert_squad.interruption import end_process
+
+_SECONDS_TO_FIND_THE_LOST = 5.0
 
 
 def open_devices(config: SquadConfig, compute: ComputeOptions) -> Devices:
@@ -103,6 +105,7 @@ def _logical_cpus(number: int) -> list[str]:
 
 def _open_multi_worker(config: SquadConfig) -> Devices:
     cluster = read_cluster(os.environ)
+    check_address_is_free(cluster.own)
     watch = PeerWatch(cluster, config.cluster_timeout, end_process)
     logging.info(
         "This is %s of %d%s; waiting for the others for %g s at most (--cluster_timeout).",
@@ -123,8 +126,15 @@ def _open_multi_worker(config: SquadConfig) -> Devices:
         ) from error
     except tf.errors.OpError as error:
         watch.stop()
+        lost = watch.lost(_SECONDS_TO_FIND_THE_LOST)
+        if lost:
+            raise LostWorkerError(
+                f"{listed(lost)} has gone before all had joined; start the same command on all workers, each with its "
+                "own TF_CONFIG."
+            ) from error
         raise ConfigError(
-            f"{cluster.own} cannot serve at its address ({first_line(error)}); is it running twice?"
+            f"{cluster.own} cannot join the others ({first_line(error)}); is one of them running twice, or told of "
+            "another cluster?"
         ) from error
     here = ", ".join(map(_name, tf.config.list_physical_devices("GPU"))) or _CPU
     described = f"{len(cluster.tasks)} workers with {strategy.num_replicas_in_sync} devices, here {here}"

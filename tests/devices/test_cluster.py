@@ -1,10 +1,11 @@
 """TF_CONFIG, right and wrong, as cluster managers and people write it."""
 
 import json
+import socket
 
 import pytest
 
-from bert_squad.devices.cluster import Cluster, Task, cluster_is_set, read_cluster
+from bert_squad.devices.cluster import Cluster, Task, check_address_is_free, cluster_is_set, read_cluster
 from bert_squad.errors import ConfigError
 
 EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -166,3 +167,14 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", variables(TWO)["TF_CONFIG"])
     assert cluster_is_set()
     assert read_cluster().own == Task("worker", 0, "a:1")
+
+
+def test_an_address_where_somebody_listens_is_refused():
+    with socket.create_server(("", 0)) as taken:
+        own = Task("worker", 1, f"localhost:{taken.getsockname()[1]}")
+        with pytest.raises(ConfigError) as caught:
+            check_address_is_free(own)
+    assert str(caught.value) == (
+        f"{own} cannot serve at its address (Address already in use); is it running twice?"
+    )
+    check_address_is_free(own)

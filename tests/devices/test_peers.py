@@ -139,6 +139,22 @@ def test_who_does_not_answer_any_more_is_named(world, how):
     ]
 
 
+@pytest.mark.parametrize("how", ["ends", "is silent"])
+def test_who_has_ended_is_not_waited_for_as_long_as_who_is_silent(world, monkeypatch, how):
+    monkeypatch.setattr(peers, "_SECONDS_UNTIL_GONE", 0.7 * TIMEOUT)
+    watch = PeerWatch(world.cluster, 20 * TIMEOUT, world.sentences.append)
+    worker = [world.start(1), world.start(2)][1]
+    watch.start()
+    try:
+        time.sleep(TIMEOUT)
+        worker.end() if how == "ends" else worker.is_awake.clear()
+        time.sleep(3 * TIMEOUT)
+        gone = f"{world.tasks[2]} does not answer any more; {ADVICE_LATER}"
+        assert world.sentences == ([gone] if how == "ends" else [])
+    finally:
+        watch.stop()
+
+
 def test_all_who_die_together_are_named(world):
     workers = [world.start(1), world.start(2)]
     world.watch.start()
