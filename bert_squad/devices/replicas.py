@@ -234,9 +234,8 @@ class Devices:
         if self.cluster is None:
             return signal_number
         before, self._vote = self._vote, self._gathered(tf.constant([float(signal_number or 0)]))
-        return (
-            next((int(number) for number in before.numpy() if number), None) if before is not None else None
-        )
+        told = [] if before is None else before.numpy()
+        return next((int(number) for number in told if number), None)
 
     def wait_for_all(self) -> None:
         """Wait until all processes have come to this place."""
