@@ -28,6 +28,7 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.config import EXPORT_DTYPES, SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.older_servers import open_to_older_servers
 from bert_squad.serving.signatures import ServedModel
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import EXPORT_JSON, FILES, check_nameable, described_files, versions
@@ -85,7 +86,9 @@ def export_model(
     ) as temporary:
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
         with _quiet_tensorflow():
-            tf.saved_model.save(served, links.without_pattern(temporary, served), signatures=served.functions)
+            target = links.without_pattern(temporary, served)
+            tf.saved_model.save(served, target, signatures=served.functions)
+            open_to_older_servers(target)
         description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
         _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
         extra = files.join(temporary, ASSETS_EXTRA)
