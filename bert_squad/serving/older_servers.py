@@ -3,6 +3,7 @@
 `tf.saved_model.save` adds a function that writes the variables to a checkpoint. Today that function keeps each variable
 from being copied when it is read, by an operation without an output, which saves memory. A loader reads all functions,
 so one that does not know the operation refuses the whole model, although no signature calls the function.
+Variables bear a name for debugging, too, which TensorFlow before 2.5 refuses and 2.6 complains of.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from bert_squad import files
 from bert_squad.serving.versions import FINGERPRINT, SAVED_MODEL
 
 NEW_OPERATION = "DisableCopyOnRead"
+NEW_ATTRIBUTE = "debug_name"
 
 
 def open_to_older_servers(model_dir: str) -> None:
-    """Rewrite a SavedModel, which nobody reads yet, without `NEW_OPERATION`; what it computes and saves stays the same.
+    """Rewrite a SavedModel, which nobody reads yet, without what is new; it computes and saves the same.
 
     Args:
       model_dir: where `tf.saved_model.save` has just written it.
@@ -30,6 +32,9 @@ def open_to_older_servers(model_dir: str) -> None:
     path = files.join(model_dir, SAVED_MODEL)
     saved_model = SavedModel.FromString(files.read_bytes(path))
     for meta_graph in saved_model.meta_graphs:
+        for node in meta_graph.graph_def.node:
+            if node.op == "VarHandleOp":
+                node.attr.pop(NEW_ATTRIBUTE, None)
         for function in meta_graph.graph_def.library.function:
             _remove_new_operation(function)
         known = meta_graph.meta_info_def.stripped_op_list

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from bert_squad.serving.older_servers import NEW_OPERATION, open_to_older_servers
+from bert_squad.serving.older_servers import NEW_ATTRIBUTE, NEW_OPERATION, open_to_older_servers
 
 
 def saved_model_of(path) -> SavedModel:
@@ -21,6 +21,11 @@ def operations_of(saved_model: SavedModel) -> set[str]:
     for function in meta_graph.graph_def.library.function:
         nodes += function.node_def
     return {node.op for node in nodes} | {op.name for op in meta_graph.meta_info_def.stripped_op_list.op}
+
+
+def attributes_of_variables(saved_model: SavedModel) -> set[str]:
+    nodes = saved_model.meta_graphs[0].graph_def.node
+    return {name for node in nodes if node.op == "VarHandleOp" for name in node.attr}
 
 
 class _Variables(tf.Module):
@@ -44,13 +49,18 @@ def saved(tmp_path):
 
 
 def test_an_export_has_none_of_it(exported_v2):
-    assert NEW_OPERATION not in operations_of(saved_model_of(exported_v2.path))
+    saved_model = saved_model_of(exported_v2.path)
+    assert NEW_OPERATION not in operations_of(saved_model)
+    assert NEW_ATTRIBUTE not in attributes_of_variables(saved_model)
 
 
 def test_nothing_else_is_taken_out(saved):
     before = operations_of(saved_model_of(saved))
+    attributes = attributes_of_variables(saved_model_of(saved))
     assert NEW_OPERATION in before, "else this TensorFlow needs none of this"
+    assert NEW_ATTRIBUTE in attributes
     open_to_older_servers(str(saved))
+    assert attributes_of_variables(saved_model_of(saved)) == attributes - {NEW_ATTRIBUTE}
     assert operations_of(saved_model_of(saved)) == before - {NEW_OPERATION}
     (meta_graph,) = saved_model_of(saved).meta_graphs
     for function in meta_graph.graph_def.library.function:
