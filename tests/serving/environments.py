@@ -4,12 +4,12 @@ They lie outside of the repository, in the directory that BERT_SQUAD_TEST_ENVIRO
 ~/.cache/bert_squad/environments), take up to 2 GB each, and may be deleted at any time.
 """
 
+import dataclasses
 import fcntl
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -18,7 +18,8 @@ NEEDED_BYTES = 3_000_000_000
 STAMP = "installed.txt"
 
 
-class Environment(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Environment:
     name: str
     python_version: str
     packages: tuple[str, ...]

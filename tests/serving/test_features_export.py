@@ -77,15 +77,15 @@ def test_no_reshape_follows_another(exported_features):
     (meta_graph,) = SavedModel.FromString(
         (Path(exported_features.path) / "saved_model.pb").read_bytes()
     ).meta_graphs
-    (score,) = (
-        function for function in meta_graph.graph_def.library.function if "_score_" in function.signature.name
-    )
-    nodes = {node.name: node for node in score.node_def}
-    reshapes = [node for node in nodes.values() if node.op == "Reshape"]
-    assert reshapes, "heads are split"
-    for node in reshapes:
-        before = node.input[0].split(":")[0]
-        assert before not in nodes or nodes[before].op != "Reshape", (node.name, before)
+    scores = [f for f in meta_graph.graph_def.library.function if "_score_" in f.signature.name]
+    assert scores
+    for score in scores:
+        nodes = {node.name: node for node in score.node_def}
+        reshapes = [node for node in score.node_def if node.op == "Reshape"]
+        assert reshapes, "heads are split"
+        for node in reshapes:
+            before = node.input[0].split(":")[0]
+            assert before not in nodes or nodes[before].op != "Reshape", (node.name, before)
 
 
 def test_asking_it_texts_is_one_sentence(exported_features):

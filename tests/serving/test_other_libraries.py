@@ -18,9 +18,9 @@ HERE = Path(__file__).resolve().parent
 FEATURES = ("input_ids", "input_mask", "segment_ids")
 OF_2_12 = Environment("tensorflow-2.12.1", "3.11", ("tensorflow-cpu==2.12.1", "tensorflow-text==2.12.1"))
 TENSORFLOWS = [
-    # The oldest that loads an export, and the default of KServe.
+    # The oldest that loads an export (1.15 does not know ParseExampleV2), and the default of KServe.
     Environment(
-        "tensorflow-2.3.4", "3.8", ("tensorflow-cpu==2.3.4", "tensorflow-text==2.3.0", "protobuf<3.21")
+        "tensorflow-2.1.4", "3.7", ("tensorflow-cpu==2.1.4", "tensorflow-text==2.1.1", "protobuf<3.21")
     ),
     Environment(
         "tensorflow-2.6.2", "3.9", ("tensorflow-cpu==2.6.2", "tensorflow-text==2.6.0", "protobuf<3.21")
