@@ -94,7 +94,7 @@ class BertForSquad(tf_keras.Model):
           first_sequence: int32 scalar, for a part of a batch: the number of its first sequence in the whole one, so
             that it drops what it would have dropped there.
           keeps_rank: predict in static shapes without laying positions end to end, as converters to other formats need
-            it (see `packing.Whole`).
+            it (see `packing.Whole`). Slower.
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].

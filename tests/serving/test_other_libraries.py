@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 FEATURES = ("input_ids", "input_mask", "segment_ids")
 OF_2_12 = Environment("tensorflow-2.12.1", "3.11", ("tensorflow-cpu==2.12.1", "tensorflow-text==2.12.1"))
 TENSORFLOWS = [
-    # The oldest that loads an export (1.15 does not know ParseExampleV2), and the default of KServe.
+    # The oldest that loads an export (2.0 does not know ParseExampleV2), and the default of KServe.
     Environment(
         "tensorflow-2.1.4", "3.7", ("tensorflow-cpu==2.1.4", "tensorflow-text==2.1.1", "protobuf<3.21")
     ),
