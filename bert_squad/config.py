@@ -10,6 +10,7 @@ from bert_squad.errors import ConfigError, DataError, PathError
 from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, shortened
 
 EXPORT_DTYPES = ("float32", "bfloat16")
+EXPORT_SIGNATURES = ("all", "features")
 DISTRIBUTION_STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -59,6 +60,7 @@ class SquadConfig:
     do_export: bool = False
     export_dir: str | None = None
     export_dtype: str = "float32"
+    export_signatures: str = "all"
     fast: bool = False
     # None: exact, or with `fast` what is best on the device (see `bert_squad.compute_options`).
     dtype: str | None = None
@@ -270,6 +272,7 @@ def kind_of(field: dataclasses.Field) -> str:
 
 _CHOICES = {
     "export_dtype": EXPORT_DTYPES,
+    "export_signatures": EXPORT_SIGNATURES,
     "dtype": ("float32", "bfloat16", "float16"),
     "pad_to": ("max", "batch"),
     "distribution_strategy": DISTRIBUTION_STRATEGIES,

@@ -164,7 +164,7 @@ class _Run:
             with doing("preparing the export"):
                 from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
-                check_exportable(self.export_dir)
+                check_exportable(self.export_dir, config.export_signatures)
 
     def outputs(self) -> list[str]:
         """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
@@ -296,4 +296,5 @@ class _Run:
             metrics,
             self.export_dir,
             self.config.export_dtype,
+            self.config.export_signatures,
         )

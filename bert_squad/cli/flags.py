@@ -81,6 +81,10 @@ NEW_FLAGS = (
     ("do_export", "Export a SavedModel for TF Serving, of the latest checkpoint."),
     ("export_dir", "Directory of exported versions; default: export in --output_dir."),
     ("export_dtype", "Type of the exported weights: float32, or bfloat16 for half the size."),
+    (
+        "export_signatures",
+        "What an export can be asked: all, or features only, which needs no TensorFlow Text and converts to ONNX.",
+    ),
     ("keep_checkpoint_max", "Checkpoints to keep in --output_dir; older ones are deleted."),
     (
         "fast",

@@ -101,6 +101,25 @@ class TrimmedKeys(Padded):
         return (tf.reshape(rows, [self._shape[0], self._num_keys, rows.shape[-1]]),)
 
 
+class Whole(Padded):
+    """All positions, which stay [B, S, H] where the others have rows: nothing is reshaped but to split and merge heads.
+
+    For graphs that are converted to other formats. Converters mistake one reshape after another.
+
+    Args:
+      input_mask: as for `Padded`.
+      first_sequence: as for `Padded`.
+    """
+
+    def pack(self, states: tf.Tensor) -> tf.Tensor:
+        """Return [B, S, H] as it is."""
+        return states
+
+    def unpack(self, rows: tf.Tensor) -> tf.Tensor:
+        """Return [B, S, H] as it is."""
+        return rows
+
+
 class Packed:
     """The real positions alone, one sequence after the other; sequences of similar length form a group.
 
@@ -198,7 +217,12 @@ class Packed:
         return tuple(indices)
 
 
-PACKINGS: dict[str, type[Padded | Packed]] = {"padded": Padded, "trimmed": TrimmedKeys, "packed": Packed}
+PACKINGS: dict[str, type[Padded | Packed]] = {
+    "padded": Padded,
+    "whole": Whole,
+    "trimmed": TrimmedKeys,
+    "packed": Packed,
+}
 
 
 def _rounded_up(number: tf.Tensor, multiple: int) -> tf.Tensor:

@@ -82,6 +82,7 @@ class BertForSquad(tf_keras.Model):
         dropout_seed: tf.Tensor | None = None,
         static_shapes: bool = False,
         first_sequence: tf.Tensor | None = None,
+        keeps_rank: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Score a batch.
 
@@ -92,6 +93,8 @@ class BertForSquad(tf_keras.Model):
           static_shapes: predict in shapes that do not depend on what is padding, as XLA needs them. Slower.
           first_sequence: int32 scalar, for a part of a batch: the number of its first sequence in the whole one, so
             that it drops what it would have dropped there.
+          keeps_rank: predict in static shapes without laying positions end to end, as converters to other formats need
+            it (see `packing.Whole`). Slower.
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].
@@ -109,6 +112,8 @@ class BertForSquad(tf_keras.Model):
         else:
             dropout_seed = None
         packing = "padded" if training or static_shapes else "trimmed"
+        if keeps_rank and not training:
+            packing = "whole"
         if training and self.pad_to == "batch" and mask.shape[0] is not None:
             packing = "packed"
         states = self.bert(

@@ -46,7 +46,7 @@ class ExportedModel:
         if not _answers_texts(signatures.get(signature)):
             raise ConfigError(
                 f"The model {self.path} has no signature {signature!r}, so it answers no texts; "
-                "give one that was exported with --do_export."
+                "give one that was exported with --do_export, and not with --export_signatures=features."
             )
         self._signature = signatures[signature]
 

@@ -25,9 +25,10 @@ from absl import logging
 
 from bert_squad import files, links, whole_files
 from bert_squad.bert_config import BertConfig
-from bert_squad.config import EXPORT_DTYPES, SquadConfig
+from bert_squad.config import EXPORT_DTYPES, EXPORT_SIGNATURES, SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.older_servers import open_to_older_servers
 from bert_squad.serving.signatures import ServedModel
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import EXPORT_JSON, FILES, check_nameable, described_files, versions
@@ -46,6 +47,7 @@ def export_model(
     metrics: dict[str, float] | None,
     export_dir: str,
     dtype: str = "float32",
+    signatures: str = "all",
 ) -> str:
     """Export a model as a SavedModel, with the signatures that `bert_squad.serving.signatures` lists.
 
@@ -58,17 +60,24 @@ def export_model(
       export_dir: directory of all versions, local or remote; created if need be.
       dtype: one of `EXPORT_DTYPES`. "bfloat16" stores the weights in half the space and computes with them; inputs
         and outputs are the same.
+      signatures: one of `EXPORT_SIGNATURES`. "features" leaves out those that answer texts, and with them the need for
+        TensorFlow Text, here and where the model is loaded.
 
     Returns:
       The path of the new version.
 
     Raises:
-      ConfigError: when `dtype` is none of `EXPORT_DTYPES`, or TensorFlow Text does not work.
+      ConfigError: when `dtype` is none of `EXPORT_DTYPES` or `signatures` none of `EXPORT_SIGNATURES`, or TensorFlow
+        Text is needed and does not work.
       OutputError: when `export_dir` cannot be written; there is no new version then.
     """
     if dtype not in EXPORT_DTYPES:
         raise ConfigError(f"--export_dtype must be one of {', '.join(EXPORT_DTYPES)}, not {dtype!r}.")
-    check_exportable(export_dir)
+    if signatures not in EXPORT_SIGNATURES:
+        raise ConfigError(
+            f"--export_signatures must be one of {', '.join(EXPORT_SIGNATURES)}, not {signatures!r}."
+        )
+    check_exportable(export_dir, signatures)
     whole_files.remove_abandoned(export_dir)
     version = _next_version(export_dir)
     version_dir = ""
@@ -83,9 +92,11 @@ def export_model(
         problem=f"Cannot export to {files.join(export_dir, str(version))}",
         advice="; no version was added.",
     ) as temporary:
-        served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer)
+        served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer, signatures)
         with _quiet_tensorflow():
-            tf.saved_model.save(served, links.without_pattern(temporary, served), signatures=served.functions)
+            target = links.without_pattern(temporary, served)
+            tf.saved_model.save(served, target, signatures=served.functions)
+            open_to_older_servers(target)
         description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
         _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
         extra = files.join(temporary, ASSETS_EXTRA)
@@ -96,15 +107,20 @@ def export_model(
     return version_dir
 
 
-def check_exportable(export_dir: str) -> None:
+def check_exportable(export_dir: str, signatures: str = "all") -> None:
     """Make sure that a model can be exported to a directory, which is created; for the start of a run.
 
+    Args:
+      export_dir: the directory of all versions.
+      signatures: one of `EXPORT_SIGNATURES`.
+
     Raises:
-      ConfigError: when TensorFlow Text does not work, or TensorFlow cannot reach a path of that name.
+      ConfigError: when TensorFlow Text is needed and does not work, or TensorFlow cannot reach a path of that name.
       OutputError: when the directory cannot be created, or not be written to.
     """
     check_nameable(export_dir, "--export_dir")
-    load_tensorflow_text()
+    if signatures == "all":
+        load_tensorflow_text()
     files.make_directory(export_dir, "--export_dir")
 
 
@@ -147,7 +163,7 @@ def _description(
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "tensorflow": tf.__version__,
-        "tensorflow_text": load_tensorflow_text().__version__,
+        "tensorflow_text": load_tensorflow_text().__version__ if "answer" in signatures else None,
         "signatures": signatures,
         "export_dtype": dtype,
         "flags": dataclasses.asdict(config),

@@ -7,6 +7,9 @@ serving_default_int64, serving_unique_ids_int64
 serving_examples           examples [B], serialized tf.Examples with the keys of the record files
 answer                     question [B], context [B], strings → the answers
 answer_fast                the same, without padding (see `TextModel`)
+
+With `--export_signatures=features` there are only those that begin with `serving_`, and no operation in the graph is of
+another library than TensorFlow. Nor does a shape in it depend on what is padding: converters do not follow that.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,21 +48,38 @@ class ServedModel(tf.Module):
       config: the run, whose lengths, n-best size and threshold are built in.
       bert_config: describes the model.
       tokenizer: the run's tokenizer.
+      signatures: one of `EXPORT_SIGNATURES`.
 
     Attributes:
       functions: name → signature, as `tf.saved_model.save` wants them.
     """
 
     def __init__(
-        self, model: BertForSquad, config: SquadConfig, bert_config: BertConfig, tokenizer: FullTokenizer
+        self,
+        model: BertForSquad,
+        config: SquadConfig,
+        bert_config: BertConfig,
+        tokenizer: FullTokenizer,
+        signatures: str = "all",
     ):
         super().__init__()
         # The variables alone, not the Keras model: it would save a traced function of each layer beside them.
         self.weights = list(model.weights)
+        self._bert_config = bert_config
+        self._score = _traced_once(model, is_converted=signatures == "features")
+        self.functions = {
+            "serving_default": self._feature_signature(tf.int32),
+            "serving_unique_ids": self._feature_signature(tf.int32, with_unique_ids=True),
+            "serving_default_int64": self._feature_signature(tf.int64),
+            "serving_unique_ids_int64": self._feature_signature(tf.int64, with_unique_ids=True),
+            "serving_examples": self._example_signature(),
+        }
+        if signatures == "all":
+            self.functions.update(self._answer_signatures(config, tokenizer))
+
+    def _answer_signatures(self, config: SquadConfig, tokenizer: FullTokenizer) -> dict[str, Callable]:
         graph_tokenizer = GraphTokenizer(tokenizer)
         self.vocab_table = graph_tokenizer.vocab_table
-        self._bert_config = bert_config
-        self._score = _traced_once(model)
         # The graph counts in int32. No step and no answer is longer than a window, whatever the flags say.
         layout = WindowLayout(
             WindowLengths(
@@ -75,18 +95,9 @@ class ServedModel(tf.Module):
             version_2_with_negative=config.version_2_with_negative,
             null_score_diff_threshold=config.null_score_diff_threshold,
         )
-        self.functions = {
-            "serving_default": self._feature_signature(tf.int32),
-            "serving_unique_ids": self._feature_signature(tf.int32, with_unique_ids=True),
-            "serving_default_int64": self._feature_signature(tf.int64),
-            "serving_unique_ids_int64": self._feature_signature(tf.int64, with_unique_ids=True),
-            "serving_examples": self._example_signature(),
-            **{
-                name: _answer_signature(
-                    TextModel(graph_tokenizer, layout, self._score, options, **step_options)
-                )
-                for name, step_options in _STEPS.items()
-            },
+        return {
+            name: _answer_signature(TextModel(graph_tokenizer, layout, self._score, options, **step_options))
+            for name, step_options in _STEPS.items()
         }
 
     def _feature_signature(self, dtype: tf.DType, with_unique_ids: bool = False) -> Callable:
@@ -146,13 +157,13 @@ class ServedModel(tf.Module):
         return {"start_logits": start_logits, "end_logits": end_logits}
 
 
-def _traced_once(model: BertForSquad) -> ScoreFunction:
+def _traced_once(model: BertForSquad, is_converted: bool) -> ScoreFunction:
     """Return the model as one function, which all signatures call, instead of a copy of it in each."""
     spec = tf.TensorSpec([None, None], tf.int32)
 
     @tf.function(input_signature=[dict.fromkeys(FEATURES, spec)], autograph=False)
     def score(features: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return model(features, training=False)
+        return model(features, training=False, keeps_rank=is_converted)
 
     return score
 

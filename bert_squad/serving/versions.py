@@ -14,6 +14,7 @@ from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.json_files import read_json
 
 SAVED_MODEL = "saved_model.pb"
+FINGERPRINT = "fingerprint.pb"
 EXPORT_JSON = "export.json"
 FILES = "files"
 """The key of `export.json` with what `described_files` returns."""
@@ -93,7 +94,7 @@ def described_files(version_dir: str) -> dict[str, dict[str, Any]]:
       OSError: when one cannot be read.
     """
     folder = files.join(version_dir, _VARIABLES)
-    names = [SAVED_MODEL, "fingerprint.pb"]
+    names = [SAVED_MODEL, FINGERPRINT]
     if files.is_directory(folder):
         names += [f"{_VARIABLES}/{name}" for name in files.names_in(folder)]
     described: dict[str, dict[str, Any]] = {}

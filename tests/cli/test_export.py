@@ -65,6 +65,34 @@ def test_exporting_alone_makes_another_version(exported):
     assert len(list((folder / "predict_only" / "export").iterdir())) == 2
 
 
+def test_features_alone_are_exported_and_answer_no_texts(exported):
+    folder, _ = exported
+    done = run_program(
+        "--vocab_file=vocab.txt",
+        "--bert_config_file=bert_config.json",
+        "--output_dir=output",
+        "--do_export",
+        "--export_dir=features",
+        "--export_signatures=features",
+        "--max_seq_length=64",
+        "--max_query_length=16",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    (version,) = (folder / "features").iterdir()
+    assert "answer" not in read_json(version / "export.json")["signatures"]
+    (folder / "passage.txt").write_text("the fox")
+    asked = run_console(
+        "ask", "--model=features", "--context_file=passage.txt", "--question=who ?", cwd=folder
+    )
+    assert asked.returncode == 1
+    assert asked.stdout == ""
+    assert asked.stderr.splitlines()[-1].endswith(
+        "has no signature 'answer', so it answers no texts; give one that was exported with --do_export, and not with "
+        "--export_signatures=features."
+    )
+
+
 def test_an_unknown_type_is_refused_by_flag(exported):
     folder, _ = exported
     done = run_program(

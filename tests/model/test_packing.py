@@ -98,6 +98,17 @@ def test_padding_that_is_no_key_changes_no_logit(mask):
     np.testing.assert_allclose(with_trimmed_keys, with_all_keys, atol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05)])
+def test_what_stays_whole_gives_the_same_logits(dtype, tolerance):
+    model = tiny_model(5, CONFIG).with_all_in(dtype)
+    batch = {name: tf.constant(value) for name, value in inputs([40, 17, 3], 40).items()}
+    whole, in_rows = (
+        tf.function(functools.partial(model, **flags))(batch)
+        for flags in ({"keeps_rank": True}, {"static_shapes": True})
+    )
+    np.testing.assert_allclose(whole, in_rows, atol=tolerance)
+
+
 def test_keys_end_with_the_longest_sequence():
     for lengths, keys in (([7, 17, 3], 32), ([7, 16], 16), ([33], 40), ([40], 40)):
         mask = tf.constant(inputs(lengths, 40)["input_mask"])

@@ -6,15 +6,11 @@ do, with the operations of TensorFlow Text linked in.
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from serving.legacy_models import questions_of
+from serving.other_process import assert_expected, run
 from tensorflow.core.protobuf import saved_model_pb2
 
 HERE = Path(__file__).resolve().parent
@@ -27,44 +23,6 @@ SIGNATURES = (
     "serving_unique_ids",
     "serving_unique_ids_int64",
 )
-
-
-@pytest.fixture(scope="module")
-def texts(exported_v2):
-    _, questions, contexts = questions_of(exported_v2.legacy.folder / "dev.json")
-    return {"question": [*questions[:5], ""], "context": [*contexts[:5], "Straße im Σ\u0301, 東京"]}
-
-
-@pytest.fixture(scope="module")
-def expected(loaded_v2, texts):
-    outputs = loaded_v2.signatures["answer"](**{name: tf.constant(value) for name, value in texts.items()})
-    return {name: value.numpy() for name, value in outputs.items()}
-
-
-def run(arguments, tmp_path, **options):
-    """Run Python where nothing of this checkout can be found: isolated, elsewhere, without PYTHONPATH."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [sys.executable, "-I", *map(str, arguments)],
-        cwd=tmp_path,
-        env={**variables, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **options,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def assert_expected(outputs, expected):
-    assert set(outputs) == set(expected)
-    for name, value in expected.items():
-        if value.dtype == object:
-            assert outputs[name] == np.char.decode(value.astype(bytes)).tolist(), name
-        else:
-            np.testing.assert_allclose(np.array(outputs[name], value.dtype), value, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("how", ["load", "session"])
