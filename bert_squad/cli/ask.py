@@ -10,10 +10,14 @@ from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
     STANDARD_INPUT,
+    STANDARD_OUTPUT,
     Input,
+    Output,
     Request,
     arriving_lines,
     as_json,
+    check_output,
+    open_output,
     parse_line,
     read_passage,
 )
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 Usage: {program} --model=DIR --question="..." [--question="..."] [--context_file=FILE] [flags]
-       {program} --model=DIR --batch_file=FILE [flags]
+       {program} --model=DIR --batch_file=FILE [--output=FILE] [flags]
 
 Answer questions with a model that --do_export wrote.
 
@@ -34,9 +38,11 @@ Answer questions with a model that --do_export wrote.
       there is none.
   --context_file: the passage, plain text in UTF-8. Default: standard input.
   --batch_file: questions about many passages, one JSON object a line with "question" and "context". "-" is standard
-      input; lines are answered as they arrive. Prints one JSON object a line: the answer, and whatever else the line
-      held, such as an id. If it held a key that an answer has, such as "answer", all of the answer is under
-      "prediction". A line that cannot be answered is named on standard error, and the exit code is 1 at the end.
+      input; lines are answered as they arrive. Prints one JSON object a line: all that the line held, and the answer.
+      If it held a key that an answer has, such as "answer", all of the answer is under "prediction". A line that
+      cannot be answered is named on standard error, and the exit code is 1 at the end.
+  --output: write to this file instead of standard output. It appears when the last line is answered, or not at all.
+  --[no]overwrite: replace the file that --output names; else one that exists is refused.
   --[no]json: print JSON for --question too.
   --nbest: how many answers to show (default: 1).
   --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
@@ -52,6 +58,8 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_multi_string("question", [], "Question.", flag_values=flag_values)
     flags.DEFINE_string("context_file", STANDARD_INPUT, "Passage.", flag_values=flag_values)
     flags.DEFINE_string("batch_file", None, "Questions and passages.", flag_values=flag_values)
+    flags.DEFINE_string("output", STANDARD_OUTPUT, "Where the answers go.", flag_values=flag_values)
+    flags.DEFINE_boolean("overwrite", False, "Replace --output.", flag_values=flag_values)
     flags.DEFINE_boolean("json", False, "Print JSON.", flag_values=flag_values)
     flags.DEFINE_integer("nbest", 1, "Answers to show.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_boolean("fast", False, "Do not pad windows.", flag_values=flag_values)
@@ -89,6 +97,7 @@ def _run(program: str, words: list[str]) -> int:
         raise ConfigError("--model is missing: name the directory of an exported model.")
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
+    check_output(flag_values["output"].value, may_replace=flag_values["overwrite"].value)
     if flag_values["batch_file"].value is not None:
         if flag_values["context_file"].present:
             raise ConfigError(
@@ -109,20 +118,26 @@ def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
     questions = flag_values["question"].value
     nbest, size = flag_values["nbest"].value, flag_values["batch_size"].value
     model = _load(flag_values)
-    for begin in range(0, len(questions), size):
-        requests = [Request(question, context, {}) for question in questions[begin : begin + size]]
-        for answer in _answers(model, requests, nbest):
-            if isinstance(answer, DataError):
-                raise answer
-            streams.print_line(as_json(answer) if flag_values["json"].value else _text(answer, nbest))
+    with open_output(flag_values["output"].value) as output:
+        for begin in range(0, len(questions), size):
+            requests = [Request(question, context, {}) for question in questions[begin : begin + size]]
+            for answer in _answers(model, requests, nbest):
+                if isinstance(answer, DataError):
+                    raise answer
+                is_json = flag_values["json"].value
+                output.write_line(as_json(answer, output.encoding) if is_json else _text(answer, nbest))
 
 
 def _answer_batch(program: str, flag_values: flags.FlagValues) -> int:
     with Input(flag_values["batch_file"].value, "--batch_file") as source:
-        return _answer_lines(program, flag_values, source, _load(flag_values))
+        model = _load(flag_values)
+        with open_output(flag_values["output"].value) as output:
+            return _answer_lines(program, flag_values, source, model, output)
 
 
-def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, model: "ExportedModel") -> int:
+def _answer_lines(
+    program: str, flag_values: flags.FlagValues, source: Input, model: "ExportedModel", output: Output
+) -> int:
     exit_code = 0
     for lines in arriving_lines(source, flag_values["batch_size"].value):
         good, requests = [], []
@@ -139,7 +154,7 @@ def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, mo
                 exit_code = 1
                 streams.complain(f"{program}: error: Line {line.number} of {source.name}: {answer}")
             else:
-                streams.print_line(as_json(_beside(request.own, answer)))
+                output.write_line(as_json(_beside(request.row, answer), output.encoding))
     return exit_code
 
 
@@ -178,14 +193,14 @@ def _without_placeholder(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _beside(own: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+def _beside(row: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """Put an answer beside what its line held, or under a key of its own where both have the same key."""
-    if own.keys().isdisjoint(answer):
-        return {**own, **answer}
+    if row.keys().isdisjoint(answer):
+        return {**row, **answer}
     name = _PREDICTION
-    while name in own:
+    while name in row:
         name += "_"
-    return {**own, name: answer}
+    return {**row, name: answer}
 
 
 def _text(answer: dict[str, Any], nbest: int) -> str:

@@ -25,7 +25,7 @@ def read_batch(content):
                 request = parse_line(line, source.name)
                 assert isinstance(request.question, str)
                 assert isinstance(request.context, str)
-                json.dumps(request.own)
+                json.dumps(request.row)
 
 
 def read_context(content):
