@@ -1,11 +1,11 @@
 """`bert-squad ask`: ask an exported model about a passage."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from bert_squad.bulk import rows
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
@@ -13,12 +13,9 @@ from bert_squad.cli.ask_streams import (
     STANDARD_OUTPUT,
     Input,
     Output,
-    Request,
     arriving_lines,
-    as_json,
     check_output,
     open_output,
-    parse_line,
     read_passage,
 )
 from bert_squad.errors import ConfigError, DataError
@@ -49,7 +46,6 @@ Answer questions with a model that --do_export wrote.
   --batch_size: questions answered at a time (default: 16)."""
 
 _NO_ANSWER = "(no answer)"
-_PREDICTION = "prediction"
 
 
 def _define_flags() -> flags.FlagValues:
@@ -120,12 +116,12 @@ def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
     model = _load(flag_values)
     with open_output(flag_values["output"].value) as output:
         for begin in range(0, len(questions), size):
-            requests = [Request(question, context, {}) for question in questions[begin : begin + size]]
-            for answer in _answers(model, requests, nbest):
+            requests = [rows.Request(question, context, {}) for question in questions[begin : begin + size]]
+            for answer in rows.answers(model, requests, nbest):
                 if isinstance(answer, DataError):
                     raise answer
                 is_json = flag_values["json"].value
-                output.write_line(as_json(answer, output.encoding) if is_json else _text(answer, nbest))
+                output.write_line(rows.as_json(answer, output.encoding) if is_json else _text(answer, nbest))
 
 
 def _answer_batch(program: str, flag_values: flags.FlagValues) -> int:
@@ -143,18 +139,18 @@ def _answer_lines(
         good, requests = [], []
         for line in lines:
             try:
-                requests.append(parse_line(line, source.name))
+                requests.append(rows.parse_request(line.content, f"Line {line.number} of {source.name}"))
                 good.append(line)
             except DataError as error:
                 exit_code = 1
                 streams.complain(f"{program}: error: {error}")
-        answers = _answers(model, requests, flag_values["nbest"].value)
+        answers = rows.answers(model, requests, flag_values["nbest"].value)
         for line, request, answer in zip(good, requests, answers, strict=True):
             if isinstance(answer, DataError):
                 exit_code = 1
                 streams.complain(f"{program}: error: Line {line.number} of {source.name}: {answer}")
             else:
-                output.write_line(as_json(_beside(request.row, answer), output.encoding))
+                output.write_line(rows.as_json(rows.beside(request.row, answer), output.encoding))
     return exit_code
 
 
@@ -162,45 +158,6 @@ def _load(flag_values: flags.FlagValues) -> "ExportedModel":
     from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
 
     return ExportedModel(flag_values["model"].value, "answer_fast" if flag_values["fast"].value else "answer")
-
-
-def _answers(
-    model: "ExportedModel", requests: list[Request], nbest: int
-) -> Iterator[dict[str, Any] | DataError]:
-    """Yield the answer to each request, or why it has none; one that fails does not take the others along."""
-    if not requests:
-        return
-    try:
-        answers = model.answer([of.question for of in requests], [of.context for of in requests])
-    except DataError as error:
-        if len(requests) == 1:
-            yield error
-        else:
-            for request in requests:
-                yield from _answers(model, [request], nbest)
-        return
-    for answer in answers:
-        answer["nbest"] = answer["nbest"][:nbest]
-        yield _without_placeholder(answer)
-
-
-def _without_placeholder(answer: dict[str, Any]) -> dict[str, Any]:
-    """Say "" where a version 1.1 model says "empty" for the lack of any answer, as a version 2 model does."""
-    if answer["answer"] and answer["start_char"] < 0:
-        answer.update(answer="", is_impossible=True)
-        for entry in answer["nbest"]:
-            entry["text"] = ""
-    return answer
-
-
-def _beside(row: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Put an answer beside what its line held, or under a key of its own where both have the same key."""
-    if row.keys().isdisjoint(answer):
-        return {**row, **answer}
-    name = _PREDICTION
-    while name in row:
-        name += "_"
-    return {**row, name: answer}
 
 
 def _text(answer: dict[str, Any], nbest: int) -> str:

@@ -3,17 +3,16 @@
 import collections
 import contextlib
 import io
-import json
 import os
 import select
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from bert_squad import files, whole_files
 from bert_squad.cli import streams
 from bert_squad.errors import ConfigError, DataError, OutputError
-from bert_squad.json_files import decode_utf8, parse_json, what_it_looks_like
+from bert_squad.json_files import decode_utf8, what_it_looks_like
 
 STANDARD_INPUT = STANDARD_OUTPUT = "-"
 _CHUNK_BYTES = 1 << 16
@@ -31,14 +30,6 @@ class Line(NamedTuple):
 
     number: int
     content: bytes
-
-
-class Request(NamedTuple):
-    """A question, its passage, and all that its line holds."""
-
-    question: str
-    context: str
-    row: dict[str, Any]
 
 
 class Output(NamedTuple):
@@ -177,23 +168,6 @@ def arriving_lines(source: Input, most: int) -> Iterator[list[Line]]:
             yield [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
-def parse_line(line: Line, source_name: str) -> Request:
-    """Read a line of a batch file.
-
-    Raises:
-      DataError: when it is no JSON object with a question and a context; it names line, file and reason.
-    """
-    what = f"Line {line.number} of {source_name}"
-    try:
-        row = parse_json(line.content, what)
-    except DataError as error:
-        raise DataError(str(error).replace(" at line 1, column", " at column")) from None
-    for key in ("question", "context"):
-        if not isinstance(row, dict) or not isinstance(row.get(key), str):
-            raise DataError(f"{what} must be a JSON object with a string {key!r}.")
-    return Request(row["question"], row["context"], row)
-
-
 def check_output(path: str, *, may_replace: bool) -> None:
     """Refuse a place for answers that is known to be wrong before anything slow starts.
 
@@ -231,13 +205,3 @@ def open_output(path: str) -> Iterator[Output]:
         return
     with whole_files.open_whole(path) as writer:
         yield Output(lambda text: writer.write(f"{text}\n"), "utf-8")
-
-
-def as_json(values: dict[str, Any], encoding: str) -> str:
-    """Return JSON in one line, escaped where it cannot be written in an encoding."""
-    text = json.dumps(values, ensure_ascii=False)
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return json.dumps(values)
-    return text

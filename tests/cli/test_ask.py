@@ -10,6 +10,7 @@ from absl import flags
 from program import run_console, run_program
 from serving.legacy_models import legacy_model, questions_of
 
+from bert_squad.bulk import rows
 from bert_squad.cli import ask
 from bert_squad.errors import ConfigError, DataError, OutputError
 from bert_squad.serving.asking import ExportedModel
@@ -162,7 +163,7 @@ def test_a_blank_passage_has_no_answer(version, blank, model, exported_v1, capsy
 
 def test_the_word_empty_in_a_passage_is_an_answer():
     answer = {"answer": "empty", "is_impossible": False, "start_char": 4, "nbest": []}
-    assert ask._without_placeholder(dict(answer)) == answer
+    assert rows.without_placeholder(dict(answer)) == answer
 
 
 GOLD = {"id": 7, "answer": "gold", "is_impossible": True, "score": 0.1, "nbest": ["x"], "probability": "p"}
