@@ -280,6 +280,7 @@ def _check_output(options: BulkOptions) -> list[str]:
     folder = os.path.dirname(prefix)
     if not files.is_remote(prefix):
         files.make_directory(folder, "--output")
+        whole_files.remove_abandoned(folder)
     names = _names_in(folder)
     present = [path for path in (files.join(folder, name) for name in names) if _kind_of(path, prefix)]
     if present and not options.overwrite:

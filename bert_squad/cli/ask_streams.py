@@ -203,5 +203,6 @@ def open_output(path: str) -> Iterator[Output]:
     if path == STANDARD_OUTPUT:
         yield Output(streams.print_line, streams.output_encoding())
         return
+    whole_files.remove_abandoned(os.path.dirname(path) or ".")
     with whole_files.open_whole(path) as writer:
         yield Output(lambda text: writer.write(f"{text}\n"), "utf-8")

@@ -46,16 +46,18 @@ def predicted(tmp_path_factory):
         type_vocab_size=2,
     )
     (folder / "bert_config.json").write_text(json.dumps(dataclasses.asdict(config)))
-    save_tf1_checkpoint(str(folder / "model.ckpt-0"), tiny_model(3, config))
+    checkpoint = str(tmp_path_factory.mktemp("init") / "model.ckpt-0")
+    save_tf1_checkpoint(checkpoint, tiny_model(3, config))
     run(
         SquadConfig(
             bert_config_file=str(folder / "bert_config.json"),
             vocab_file=str(vocab),
             output_dir=str(folder),
-            init_checkpoint=str(folder / "model.ckpt-0"),
+            init_checkpoint=checkpoint,
             predict_file=str(data_file("xquad.en.json")),
             do_predict=True,
             do_export=True,
+            version_2_with_negative=True,
         )
     )
     ids, questions, contexts = questions_of(data_file("xquad.en.json"))
@@ -86,6 +88,8 @@ def test_xquad_is_answered_as_in_predictions_json(predicted, tmp_path):
             assert row["id"] not in answers
             answers[row["id"]] = row["answer"]
     assert answers == json.loads((predicted / "predictions.json").read_text())
+    assert len(answers) == 1190
+    assert len(set(answers.values())) > 500
 
 
 def test_a_worker_that_dies_leaves_nothing_half_written(predicted, tmp_path):
@@ -110,14 +114,14 @@ def test_a_worker_that_dies_leaves_nothing_half_written(predicted, tmp_path):
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that a process started and that answer for it."""
-    found = []
+    """Return the Python processes that a process started, by way of a shell, and that answer for it."""
+    parents, found = {}, []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            words = (folder / "cmdline").read_bytes()
+            parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            program, *words = (folder / "cmdline").read_bytes().split(b"\0")
         except (OSError, IndexError):
             continue
-        if parent == pid and b"sdk_worker_main" in words:
+        if b"python" in program and b"apache_beam.runners.worker.sdk_worker_main" in words:
             found.append(int(folder.name))
-    return found
+    return [worker for worker in found if pid in (parents[worker], parents.get(parents[worker]))]
