@@ -34,6 +34,7 @@ setup(
     ],
     extras_require={
         "gpu": [f"tensorflow[and-cuda]{LINE}"],
+        "beam": ["apache-beam>=2.77"],  # add [gcp] of its own for Dataflow
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": [
             f"tensorflow-serving-api{LINE}",

@@ -6,7 +6,14 @@ import re
 import pytest
 from program import ROOT
 
-PAGES = ("BUILD_NOTES.md", "README.md", "docs/ARCHITECTURE.md", "docs/TAKE_OVER.md", "docs/serving.md")
+PAGES = (
+    "BUILD_NOTES.md",
+    "README.md",
+    "docs/ARCHITECTURE.md",
+    "docs/TAKE_OVER.md",
+    "docs/bulk.md",
+    "docs/serving.md",
+)
 HYPOTHETICAL = {"checkpoints/npz.py"}  # the worked example of a new format
 
 

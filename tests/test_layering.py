@@ -33,6 +33,7 @@ ROOMS = [
     "training",
     "answers",
     "serving",
+    "bulk",
     "pipeline",
     "cli",
 ]
@@ -73,6 +74,9 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.checkpoints.reader",
     "bert_squad.checkpoints.huggingface",
     "bert_squad.checkpoints.model_files",
+    "bert_squad.bulk.beam",
+    "bert_squad.bulk.rows",
+    "bert_squad.cli.answer",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",
     "bert_squad.cli.streams",

@@ -1,20 +1,21 @@
 """`bert-squad ask`: ask an exported model about a passage."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from bert_squad.bulk import rows
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
     STANDARD_INPUT,
+    STANDARD_OUTPUT,
     Input,
-    Request,
+    Output,
     arriving_lines,
-    as_json,
-    parse_line,
+    check_output,
+    open_output,
     read_passage,
 )
 from bert_squad.errors import ConfigError, DataError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 Usage: {program} --model=DIR --question="..." [--question="..."] [--context_file=FILE] [flags]
-       {program} --model=DIR --batch_file=FILE [flags]
+       {program} --model=DIR --batch_file=FILE [--output=FILE] [flags]
 
 Answer questions with a model that --do_export wrote.
 
@@ -34,16 +35,17 @@ Answer questions with a model that --do_export wrote.
       there is none.
   --context_file: the passage, plain text in UTF-8. Default: standard input.
   --batch_file: questions about many passages, one JSON object a line with "question" and "context". "-" is standard
-      input; lines are answered as they arrive. Prints one JSON object a line: the answer, and whatever else the line
-      held, such as an id. If it held a key that an answer has, such as "answer", all of the answer is under
-      "prediction". A line that cannot be answered is named on standard error, and the exit code is 1 at the end.
+      input; lines are answered as they arrive. Prints one JSON object a line: all that the line held, and the answer.
+      If it held a key that an answer has, such as "answer", all of the answer is under "prediction". A line that
+      cannot be answered is named on standard error, and the exit code is 1 at the end.
+  --output: write to this file instead of standard output. It appears when the last line is answered, or not at all.
+  --[no]overwrite: replace the file that --output names; else one that exists is refused.
   --[no]json: print JSON for --question too.
   --nbest: how many answers to show (default: 1).
   --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
   --batch_size: questions answered at a time (default: 16)."""
 
 _NO_ANSWER = "(no answer)"
-_PREDICTION = "prediction"
 
 
 def _define_flags() -> flags.FlagValues:
@@ -52,6 +54,8 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_multi_string("question", [], "Question.", flag_values=flag_values)
     flags.DEFINE_string("context_file", STANDARD_INPUT, "Passage.", flag_values=flag_values)
     flags.DEFINE_string("batch_file", None, "Questions and passages.", flag_values=flag_values)
+    flags.DEFINE_string("output", STANDARD_OUTPUT, "Where the answers go.", flag_values=flag_values)
+    flags.DEFINE_boolean("overwrite", False, "Replace --output.", flag_values=flag_values)
     flags.DEFINE_boolean("json", False, "Print JSON.", flag_values=flag_values)
     flags.DEFINE_integer("nbest", 1, "Answers to show.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_boolean("fast", False, "Do not pad windows.", flag_values=flag_values)
@@ -89,6 +93,7 @@ def _run(program: str, words: list[str]) -> int:
         raise ConfigError("--model is missing: name the directory of an exported model.")
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
+    check_output(flag_values["output"].value, may_replace=flag_values["overwrite"].value)
     if flag_values["batch_file"].value is not None:
         if flag_values["context_file"].present:
             raise ConfigError(
@@ -109,37 +114,43 @@ def _answer_questions(program: str, flag_values: flags.FlagValues) -> None:
     questions = flag_values["question"].value
     nbest, size = flag_values["nbest"].value, flag_values["batch_size"].value
     model = _load(flag_values)
-    for begin in range(0, len(questions), size):
-        requests = [Request(question, context, {}) for question in questions[begin : begin + size]]
-        for answer in _answers(model, requests, nbest):
-            if isinstance(answer, DataError):
-                raise answer
-            streams.print_line(as_json(answer) if flag_values["json"].value else _text(answer, nbest))
+    with open_output(flag_values["output"].value) as output:
+        for begin in range(0, len(questions), size):
+            requests = [rows.Request(question, context, {}) for question in questions[begin : begin + size]]
+            for answer in rows.answers(model, requests, nbest):
+                if isinstance(answer, DataError):
+                    raise answer
+                is_json = flag_values["json"].value
+                output.write_line(rows.as_json(answer, output.encoding) if is_json else _text(answer, nbest))
 
 
 def _answer_batch(program: str, flag_values: flags.FlagValues) -> int:
     with Input(flag_values["batch_file"].value, "--batch_file") as source:
-        return _answer_lines(program, flag_values, source, _load(flag_values))
+        model = _load(flag_values)
+        with open_output(flag_values["output"].value) as output:
+            return _answer_lines(program, flag_values, source, model, output)
 
 
-def _answer_lines(program: str, flag_values: flags.FlagValues, source: Input, model: "ExportedModel") -> int:
+def _answer_lines(
+    program: str, flag_values: flags.FlagValues, source: Input, model: "ExportedModel", output: Output
+) -> int:
     exit_code = 0
     for lines in arriving_lines(source, flag_values["batch_size"].value):
         good, requests = [], []
         for line in lines:
             try:
-                requests.append(parse_line(line, source.name))
+                requests.append(rows.parse_request(line.content, f"Line {line.number} of {source.name}"))
                 good.append(line)
             except DataError as error:
                 exit_code = 1
                 streams.complain(f"{program}: error: {error}")
-        answers = _answers(model, requests, flag_values["nbest"].value)
+        answers = rows.answers(model, requests, flag_values["nbest"].value)
         for line, request, answer in zip(good, requests, answers, strict=True):
             if isinstance(answer, DataError):
                 exit_code = 1
                 streams.complain(f"{program}: error: Line {line.number} of {source.name}: {answer}")
             else:
-                streams.print_line(as_json(_beside(request.own, answer)))
+                output.write_line(rows.as_json(rows.beside(request.row, answer), output.encoding))
     return exit_code
 
 
@@ -147,45 +158,6 @@ def _load(flag_values: flags.FlagValues) -> "ExportedModel":
     from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
 
     return ExportedModel(flag_values["model"].value, "answer_fast" if flag_values["fast"].value else "answer")
-
-
-def _answers(
-    model: "ExportedModel", requests: list[Request], nbest: int
-) -> Iterator[dict[str, Any] | DataError]:
-    """Yield the answer to each request, or why it has none; one that fails does not take the others along."""
-    if not requests:
-        return
-    try:
-        answers = model.answer([of.question for of in requests], [of.context for of in requests])
-    except DataError as error:
-        if len(requests) == 1:
-            yield error
-        else:
-            for request in requests:
-                yield from _answers(model, [request], nbest)
-        return
-    for answer in answers:
-        answer["nbest"] = answer["nbest"][:nbest]
-        yield _without_placeholder(answer)
-
-
-def _without_placeholder(answer: dict[str, Any]) -> dict[str, Any]:
-    """Say "" where a version 1.1 model says "empty" for the lack of any answer, as a version 2 model does."""
-    if answer["answer"] and answer["start_char"] < 0:
-        answer.update(answer="", is_impossible=True)
-        for entry in answer["nbest"]:
-            entry["text"] = ""
-    return answer
-
-
-def _beside(own: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Put an answer beside what its line held, or under a key of its own where both have the same key."""
-    if own.keys().isdisjoint(answer):
-        return {**own, **answer}
-    name = _PREDICTION
-    while name in own:
-        name += "_"
-    return {**own, name: answer}
 
 
 def _text(answer: dict[str, Any], nbest: int) -> str:

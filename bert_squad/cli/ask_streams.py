@@ -3,18 +3,18 @@
 import collections
 import contextlib
 import io
-import json
+import os
 import select
 import sys
-from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
-from bert_squad import files
+from bert_squad import files, whole_files
 from bert_squad.cli import streams
-from bert_squad.errors import ConfigError, DataError
-from bert_squad.json_files import decode_utf8, parse_json, what_it_looks_like
+from bert_squad.errors import ConfigError, DataError, OutputError
+from bert_squad.json_files import decode_utf8, what_it_looks_like
 
-STANDARD_INPUT = "-"
+STANDARD_INPUT = STANDARD_OUTPUT = "-"
 _CHUNK_BYTES = 1 << 16
 # Control characters that no text has; with one of them, bytes that are not UTF-8 are no text of another encoding.
 _NO_TEXT = frozenset(range(32)) - set(b"\t\n\v\f\r\x1b")
@@ -32,12 +32,11 @@ class Line(NamedTuple):
     content: bytes
 
 
-class Request(NamedTuple):
-    """A question, its passage, and what else its line holds."""
+class Output(NamedTuple):
+    """Where answers go: what writes a line, and the encoding that it is written in."""
 
-    question: str
-    context: str
-    own: dict[str, Any]
+    write_line: Callable[[str], object]
+    encoding: str
 
 
 class Input:
@@ -169,28 +168,41 @@ def arriving_lines(source: Input, most: int) -> Iterator[list[Line]]:
             yield [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
-def parse_line(line: Line, source_name: str) -> Request:
-    """Read a line of a batch file.
+def check_output(path: str, *, may_replace: bool) -> None:
+    """Refuse a place for answers that is known to be wrong before anything slow starts.
+
+    Args:
+      path: a file, or "-" for standard output.
+      may_replace: whether a file that is there may be replaced.
 
     Raises:
-      DataError: when it is no JSON object with a question and a context; it names line, file and reason.
+      OutputError: saying what is wrong with it.
     """
-    what = f"Line {line.number} of {source_name}"
-    try:
-        own = parse_json(line.content, what)
-    except DataError as error:
-        raise DataError(str(error).replace(" at line 1, column", " at column")) from None
-    for key in ("question", "context"):
-        if not isinstance(own, dict) or not isinstance(own.get(key), str):
-            raise DataError(f"{what} must be a JSON object with a string {key!r}.")
-    return Request(own.pop("question"), own.pop("context"), own)
+    if path == STANDARD_OUTPUT:
+        return
+    folder = os.path.dirname(path) or "."
+    if not files.is_remote(path) and not files.is_directory(folder):
+        raise OutputError(f"There is no directory {folder} to write {path} in; check --output.")
+    if not path or files.is_directory(path):
+        raise OutputError(f"{path or folder} is a directory; name a file with --output.")
+    if files.exists(path) and not files.is_regular(path):
+        raise OutputError(
+            f"{path} is no plain file, so it is not replaced; without --output answers go to standard output."
+        )
+    if files.exists(path) and not may_replace:
+        raise OutputError(f"{path} exists already; name another --output, or add --overwrite to replace it.")
 
 
-def as_json(values: dict[str, Any]) -> str:
-    """Return JSON in one line, escaped where standard output cannot show it."""
-    text = json.dumps(values, ensure_ascii=False)
-    try:
-        text.encode(streams.output_encoding())
-    except UnicodeEncodeError:
-        return json.dumps(values)
-    return text
+@contextlib.contextmanager
+def open_output(path: str) -> Iterator[Output]:
+    """Open standard output for "-", or a file, which appears when the block has succeeded.
+
+    Raises:
+      OutputError: when it cannot be written.
+    """
+    if path == STANDARD_OUTPUT:
+        yield Output(streams.print_line, streams.output_encoding())
+        return
+    whole_files.remove_abandoned(os.path.dirname(path) or ".")
+    with whole_files.open_whole(path) as writer:
+        yield Output(lambda text: writer.write(f"{text}\n"), "utf-8")

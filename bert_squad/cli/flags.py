@@ -192,21 +192,22 @@ def parse(arguments: list[str], flag_values: flags.FlagValues) -> SquadConfig:
     return SquadConfig(**values)
 
 
-def read_flags(arguments: list[str], flag_values: flags.FlagValues) -> list[str]:
+def read_flags(arguments: list[str], flag_values: flags.FlagValues, *, known_only: bool = False) -> list[str]:
     """Set flags from a command line, whatever they are.
 
     Args:
       arguments: the program's name, then flags and other words.
       flag_values: the flags that there are.
+      known_only: leave unknown flags to somebody else.
 
     Returns:
-      The words that are no flags.
+      The words that are no flags, and those that belong to flags that are left to somebody else.
 
     Raises:
       ConfigError: for an unknown flag (the nearest known one is named) or a value of the wrong type.
     """
     try:
-        words = flag_values(arguments)[1:]
+        words = flag_values(arguments, known_only=known_only)[1:]
     except flags.UnrecognizedFlagError as error:
         raise ConfigError(_unknown_flag(error.flagname, flag_values)) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -24,6 +24,10 @@ from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_sign
 SUBCOMMANDS = {
     "checkpoint": ("bert_squad.cli.checkpoint", "look into a checkpoint of any kind, or convert it"),
     "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
+    "answer": (
+        "bert_squad.cli.answer",
+        "answer any number of questions with an exported model, on Apache Beam",
+    ),
 }
 
 

@@ -10,8 +10,9 @@ from absl import flags
 from program import run_console, run_program
 from serving.legacy_models import legacy_model, questions_of
 
+from bert_squad.bulk import rows
 from bert_squad.cli import ask
-from bert_squad.errors import ConfigError, DataError
+from bert_squad.errors import ConfigError, DataError, OutputError
 from bert_squad.serving.asking import ExportedModel
 
 
@@ -83,8 +84,8 @@ def test_a_batch_gives_back_what_else_its_lines_hold(model, questions, tmp_path)
     assert [answer["id"] for answer in answers] == list(range(len(texts)))
     assert {len(answer["nbest"]) for answer in answers} == {3}
     assert 0 < sum(answer["is_impossible"] for answer in answers) < len(answers)
-    for answer in answers:
-        assert "context" not in answer
+    for answer, line in zip(answers, lines, strict=True):
+        assert json.loads(line).items() <= answer.items(), "question and passage too"
     from_standard_input = asked(f"--model={model}", "--batch_file=-", "--nbest=3", stdin=path.read_bytes())
     assert [json.loads(line)["answer"] for line in from_standard_input.splitlines()] == [
         answer["answer"] for answer in answers
@@ -162,7 +163,7 @@ def test_a_blank_passage_has_no_answer(version, blank, model, exported_v1, capsy
 
 def test_the_word_empty_in_a_passage_is_an_answer():
     answer = {"answer": "empty", "is_impossible": False, "start_char": 4, "nbest": []}
-    assert ask._without_placeholder(dict(answer)) == answer
+    assert rows.without_placeholder(dict(answer)) == answer
 
 
 GOLD = {"id": 7, "answer": "gold", "is_impossible": True, "score": 0.1, "nbest": ["x"], "probability": "p"}
@@ -176,9 +177,10 @@ def test_a_line_keeps_its_own_keys(model, questions, own):
         json.loads, asked(f"--model={model}", "--batch_file=-", stdin=lines.encode()).splitlines()
     )
     assert {key: first[key] for key in own} == own
-    (name,) = set(first) - set(own)
+    (name,) = set(first) - set(own) - set(asked_for)
     assert name == ("prediction__" if "prediction" in own else "prediction")
-    assert second.pop("id") == 8
+    for key, value in {**asked_for, "id": 8}.items():
+        assert second.pop(key) == value
     assert first[name] == second, "another line is as ever"
 
 
@@ -210,6 +212,22 @@ def test_a_key_named_prediction_alone_is_no_collision(model):
         (["--model=m", "--question=a", "--context_file=absent"], DataError, "check --context_file"),
         (["--model=m", "--batch_file=absent"], DataError, "check --batch_file"),
         (["--model=absent", "--question=a"], ConfigError, "There is no exported model in absent"),
+        (
+            ["--model=m", "--question=a", "--output=none/a.jsonl"],
+            OutputError,
+            "There is no directory none to write none/a.jsonl in; check --output.",
+        ),
+        (
+            ["--model=m", "--question=a", "--output=.", "--overwrite"],
+            OutputError,
+            r"\. is a directory; name a file with --output\.",
+        ),
+        (["--model=m", "--question=a", "--output="], OutputError, r"\. is a directory; name a file"),
+        (
+            ["--model=m", "--question=a", "--output=/dev/null", "--overwrite"],
+            OutputError,
+            "/dev/null is no plain file, so it is not replaced",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(words, error, message, tmp_path, monkeypatch):
@@ -267,6 +285,63 @@ def test_a_batch_in_another_encoding_is_refused_whole(model):
         asked(f"--model={model}", "--batch_file=-", stdin=content)
 
 
+def test_output_is_what_would_be_printed(model, questions, tmp_path):
+    question, context = (column[0] for column in questions)
+    line = json.dumps({"question": question, "context": context, "id": "é😀"}, ensure_ascii=False).encode()
+    path = tmp_path / "answers"
+    for words, stdin, code in (
+        (["--batch_file=-"], line, 0),
+        (["--batch_file=-"], b"{\n" + line, 1),
+        ([f"--question={question}"], context.encode(), 0),
+        ([f"--question={question}", "--json"], context.encode(), 0),
+    ):
+        printed = asked(f"--model={model}", *words, stdin=stdin, code=code)
+        assert (
+            asked(f"--model={model}", *words, f"--output={path}", "--overwrite", stdin=stdin, code=code) == ""
+        )
+        assert path.read_text(encoding="utf-8") == printed
+    assert asked(f"--model={model}", *words, "--output=-", stdin=stdin) == printed
+    assert os.listdir(tmp_path) == ["answers"]
+
+
+def test_an_output_that_exists_is_refused(model, tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text("mine")
+    with pytest.raises(
+        OutputError, match=f"{path} exists already; name another --output, or add --overwrite to replace it"
+    ):
+        asked(f"--model={model}", "--batch_file=-", f"--output={path}")
+    assert path.read_text() == "mine"
+
+
+def test_output_is_whole_or_as_it_was(model, tmp_path, monkeypatch):
+    """What fails after some lines are answered leaves nothing, and what was there before."""
+    path = tmp_path / "answers.jsonl"
+    path.write_text("mine")
+    answer = ExportedModel.answer
+
+    def answer_once(self, questions, contexts):
+        monkeypatch.setattr(ExportedModel, "answer", fail)
+        return answer(self, questions, contexts)
+
+    def fail(self, questions, contexts):
+        raise ConfigError("of another form")
+
+    monkeypatch.setattr(ExportedModel, "answer", answer_once)
+    line = json.dumps({"question": "who ?", "context": "the fox"}).encode()
+    with pytest.raises(ConfigError, match="of another form"):
+        asked(
+            f"--model={model}",
+            "--batch_file=-",
+            "--batch_size=1",
+            f"--output={path}",
+            "--overwrite",
+            stdin=line + b"\n" + line,
+        )
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["answers.jsonl"]
+
+
 def test_no_standard_input(model, monkeypatch):
     flags.FLAGS.mark_as_parsed()
     monkeypatch.setattr(sys, "stdin", None)
@@ -285,3 +360,17 @@ def test_help_does_not_load_tensorflow(tmp_path):
         assert "bert_squad.cli.ask" in modules
         assert "tensorflow" not in modules
     assert "bert-squad ask: ask an exported model about a passage" in run_console("--help").stdout
+
+
+def test_an_export_is_asked_without_an_encoder(exported_v2, tmp_path):
+    """What is not imported costs no time before the first answer."""
+    line = json.dumps({"question": "who ?", "context": "the fox"})
+    words = ("ask", f"--model={exported_v2.path}", "--batch_file=-")
+    done = run_program(*words, cwd=tmp_path, program="tests/cli/print_modules.py", input=line)
+    assert done.returncode == 0, done.stderr
+    answer, modules = done.stdout.splitlines()
+    assert json.loads(answer)["question"] == "who ?"
+    assert "tensorflow" in modules.split()
+    rooms = {name.split(".")[1] for name in modules.split() if name.startswith("bert_squad.")}
+    assert rooms.isdisjoint({"model", "training", "answers", "data", "pipeline"})
+    assert {"tf_keras", "official"}.isdisjoint(modules.split())

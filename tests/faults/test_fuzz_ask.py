@@ -8,7 +8,8 @@ import sys
 import pytest
 from faults.mutation import check_reader
 
-from bert_squad.cli.ask_streams import Input, arriving_lines, parse_line, read_passage
+from bert_squad.bulk.rows import parse_request
+from bert_squad.cli.ask_streams import Input, arriving_lines, read_passage
 
 LINES = [
     b'{"id": 1, "question": "Where?", "context": "Isaac Reed died in Malaga."}\n\n'
@@ -22,10 +23,10 @@ def read_batch(content):
     with source_of(content, "--batch_file") as source:
         for lines in arriving_lines(source, 3):
             for line in lines:
-                request = parse_line(line, source.name)
+                request = parse_request(line.content, f"Line {line.number}")
                 assert isinstance(request.question, str)
                 assert isinstance(request.context, str)
-                json.dumps(request.own)
+                json.dumps(request.row)
 
 
 def read_context(content):

@@ -1,0 +1,350 @@
+"""Answer any number of rows with an exported model, by as many workers as Apache Beam has.
+
+Files are read row by row, so that each row is known by its file and its line. Rows are then spread over the workers,
+which answer some at a time; an answer depends on its row alone, so it does not matter which worker tries again what
+another one has lost. What comes out is written beside its final place and moved there when all of it is complete.
+
+Beam is imported where it is used: the program has to work without it.
+"""
+
+import contextlib
+import gzip
+import importlib.util
+import logging
+import os
+import re
+import secrets
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bert_squad import files, whole_files
+from bert_squad.bulk import rows
+from bert_squad.errors import ConfigError, DataError, OutputError
+
+if TYPE_CHECKING:
+    from bert_squad.serving.asking import ExportedModel
+
+ANSWERS, ERRORS = "answers", "errors"
+_INFIX = {ANSWERS: "", ERRORS: "-errors"}  # between the prefix and the number of a file
+_SUFFIX = ".jsonl"
+_PATTERN_CHARACTERS = frozenset("*?[]")
+
+Row = tuple[str, int, bytes | dict[str, Any] | None]
+"""A file, the number of a row in it, from 1, and the row: a line of JSON, the values of a row of Parquet, or None for
+what cannot be read."""
+
+
+class BulkOptions(NamedTuple):
+    """What is asked, and how.
+
+    Attributes:
+      model: the version directory of an exported model.
+      input_pattern: of the files with rows.
+      output_prefix: of the names of the files that are written.
+      signature: "answer" or "answer_fast".
+      nbest: answers in the list of each row, at most.
+      batch_size: rows answered at a time.
+      num_shards: files to write; 0 lets Beam choose.
+      overwrite: whether files of that prefix may be replaced.
+    """
+
+    model: str
+    input_pattern: str
+    output_prefix: str
+    signature: str = "answer"
+    nbest: int = 1
+    batch_size: int = 16
+    num_shards: int = 0
+    overwrite: bool = False
+
+
+def import_beam() -> None:
+    """Import Beam, without what it says of services that are not installed.
+
+    Raises:
+      ConfigError: saying what to install.
+    """
+    if importlib.util.find_spec("apache_beam") is None:
+        raise ConfigError(
+            "Apache Beam is not installed, which answers in bulk; install it: pip install 'bert-squad[beam]' "
+            "(for Dataflow 'apache-beam[gcp]' too)."
+        )
+    logging.disable(logging.WARNING)
+    try:
+        import apache_beam  # noqa: F401
+    finally:
+        logging.disable(logging.NOTSET)
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # below that, each stage is logged
+    logging.getLogger("apache_beam.io.filebasedsink").setLevel(
+        logging.ERROR
+    )  # it warns where no row is wrong
+
+
+def answer_files(options: BulkOptions, beam_words: list[str]) -> list[str]:
+    """Answer all rows of some files.
+
+    Args:
+      options: what is asked.
+      beam_words: options of Beam, as on a command line.
+
+    Returns:
+      The paths of the files with rows that could not be answered; none when each has its answer.
+
+    Raises:
+      ConfigError: when no file matches, Parquet cannot be read here, the model does not answer texts, or there is no
+        such runner.
+      OutputError: when files of that prefix are there, or Beam gives up; nothing is changed then.
+    """
+    present = _check_output(options)
+    paths = _matching_files(options.input_pattern, present)
+    _model(options.model, options.signature)  # what is wrong with it is said here, not by a worker
+    with _staged(options.output_prefix, present) as (folder, published):
+        _run(options, paths, folder, beam_words)
+    return [path for path in published if _kind_of(path, options.output_prefix) == ERRORS]
+
+
+def _run(options: BulkOptions, paths: list[str], folder: str, beam_words: list[str]) -> None:
+    """Run the pipeline from files to files in `folder`.
+
+    Raises:
+      ConfigError: when there is no such runner.
+      OutputError: when it does not come to its end.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineState
+
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(beam_words))
+    except ValueError as error:
+        raise ConfigError(f"Beam does not take its options: {files.reason_of(error)}") from None
+    results = (
+        pipeline
+        | "Name files" >> beam.Create(paths)
+        | "Spread files" >> beam.Reshuffle()
+        | "Read rows" >> beam.FlatMap(read_rows).with_output_types(Any)
+        | "Spread rows" >> beam.Reshuffle()
+        | "Batch rows" >> beam.BatchElements(options.batch_size, options.batch_size)
+        | "Answer"
+        >> beam.FlatMap(
+            answer_rows, options.model, signature=options.signature, nbest=options.nbest
+        ).with_output_types(Any)
+    )
+    for kind in (ANSWERS, ERRORS):
+        (
+            results
+            | f"Choose {kind}" >> beam.FlatMap(_texts_of, kind).with_output_types(str)
+            | f"Write {kind}"
+            >> beam.io.WriteToText(
+                files.join(folder, kind),
+                _SUFFIX,
+                num_shards=options.num_shards if kind == ANSWERS else 0,
+                skip_if_empty=kind == ERRORS,
+            )
+        )
+    try:
+        state = pipeline.run().wait_until_finish()
+    except Exception as error:  # of a worker or of a service: it can be anything
+        raise OutputError(
+            f"Beam has given up ({files.reason_of(error)}); nothing of {options.output_prefix} was written."
+        ) from error
+    if state != PipelineState.DONE:
+        raise OutputError(f"Beam has given up ({state}); nothing of {options.output_prefix} was written.")
+
+
+def read_rows(path: str) -> Iterator[Row]:
+    """Yield the rows of a file that are not blank; where the rest of it is damaged, a last one that is None.
+
+    Raises:
+      OSError: when it cannot be reached, which may be different when it is tried again.
+    """
+    number = 0
+    is_parquet = path.endswith(".parquet")
+    reader: Iterator[Any] = _parquet_rows(path) if is_parquet else _lines(path)
+    try:
+        for number, content in enumerate(reader, start=1):
+            if is_parquet or content.strip():
+                yield path, number, content
+    except (EOFError, zlib.error, gzip.BadGzipFile, _DamagedParquetError):
+        yield path, number + 1, None
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    # Beam's own way of unpacking takes a file that is cut off for a whole one.
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        yield from gzip.GzipFile(fileobj=stream) if path.endswith(".gz") else stream
+
+
+class _DamagedParquetError(Exception):
+    pass
+
+
+def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
+    import pyarrow
+    from apache_beam.io.filesystems import FileSystems
+    from pyarrow import parquet
+
+    with FileSystems.open(path) as stream:
+        try:
+            for batch in parquet.ParquetFile(stream).iter_batches(batch_size=256):
+                yield from batch.to_pylist()
+        except pyarrow.ArrowInvalid as error:
+            raise _DamagedParquetError from error
+
+
+_models: dict[tuple[str, str], "ExportedModel"] = {}
+_models_lock = threading.Lock()
+
+
+def _model(path: str, signature: str) -> "ExportedModel":
+    """Return a model that is loaded once in a process, however many threads of it answer."""
+    from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
+
+    with _models_lock:
+        if (path, signature) not in _models:
+            _models[path, signature] = ExportedModel(path, signature)
+        return _models[path, signature]
+
+
+def answer_rows(batch: Iterable[Row], model: str, *, signature: str, nbest: int) -> Iterator[tuple[str, str]]:
+    """Yield for each row its kind, `ANSWERS` or `ERRORS`, and a line of JSON.
+
+    The line of an error holds `file`, `line` (the number), `reason` and `row`: the row, or null where there is none.
+    """
+    requests, asked = [], []
+    for row in batch:
+        try:
+            requests.append(_request(row))
+            asked.append(row)
+        except DataError as error:
+            yield ERRORS, _refusal(row, error)
+    answers = rows.answers(_model(model, signature), requests, nbest)
+    for row, request, answer in zip(asked, requests, answers, strict=True):
+        if isinstance(answer, DataError):
+            yield ERRORS, _refusal(row, answer)
+        else:
+            yield ANSWERS, rows.as_json(rows.beside(request.row, answer))
+
+
+def _request(row: Row) -> rows.Request:
+    path, number, content = row
+    what = f"Line {number} of {path}"
+    if content is None:
+        raise DataError(f"{what}, and what follows it, cannot be read: the file is damaged or not complete.")
+    return rows.parse_request(content, what) if isinstance(content, bytes) else rows.request_of(content, what)
+
+
+def _refusal(row: Row, reason: DataError) -> str:
+    path, number, content = row
+    text = (
+        content.rstrip(b"\r\n").decode("utf-8", "backslashreplace") if isinstance(content, bytes) else content
+    )
+    return rows.as_json({"file": path, "line": number, "reason": str(reason), "row": text})
+
+
+def _texts_of(result: tuple[str, str], kind: str) -> list[str]:
+    return [result[1]] if result[0] == kind else []
+
+
+def _matching_files(pattern: str, outputs: list[str]) -> list[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        paths = [metadata.path for match in FileSystems.match([pattern]) for metadata in match.metadata_list]
+    except Exception as error:  # Beam's own, and those of its file systems
+        raise ConfigError(f"Cannot look for {pattern} ({files.reason_of(error)}); check --input.") from None
+    if not paths:
+        raise ConfigError(f"No file matches {pattern}; check --input.")
+    both = sorted(set(paths) & set(outputs))
+    if both:
+        raise ConfigError(
+            f"{both[0]} matches --input, and is an output of an earlier run; name another --output."
+        )
+    if any(path.endswith(".parquet") for path in paths) and importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError("Parquet needs pyarrow, which is not installed: pip install pyarrow.")
+    return sorted(paths)
+
+
+def _check_output(options: BulkOptions) -> list[str]:
+    """Return the files that an earlier run wrote with this prefix; only where they may be replaced are there any."""
+    prefix = options.output_prefix
+    if not os.path.basename(prefix):
+        raise ConfigError(f"--output is the beginning of names of files, and {prefix!r} names a directory.")
+    if not _PATTERN_CHARACTERS.isdisjoint(prefix):
+        raise ConfigError(f"Beam takes {prefix!r} for a pattern; name an --output without *, ?, [ and ].")
+    folder = os.path.dirname(prefix)
+    if not files.is_remote(prefix):
+        files.make_directory(folder, "--output")
+        whole_files.remove_abandoned(folder)
+    names = _names_in(folder)
+    present = [path for path in (files.join(folder, name) for name in names) if _kind_of(path, prefix)]
+    if present and not options.overwrite:
+        raise OutputError(
+            f"{present[0]} exists already; name another --output, or add --overwrite to replace it."
+        )
+    return present
+
+
+def _names_in(folder: str) -> list[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    if not files.is_remote(folder):
+        return files.names_in(folder)
+    matches = FileSystems.match([f"{folder}/*"])
+    return sorted(os.path.basename(metadata.path) for match in matches for metadata in match.metadata_list)
+
+
+def _kind_of(path: str, prefix: str) -> str | None:
+    """Return the kind of an output file, or None for what is none of this prefix."""
+    for kind, infix in _INFIX.items():
+        if re.fullmatch(rf"{re.escape(prefix + infix)}-\d+-of-\d+{re.escape(_SUFFIX)}", path):
+            return kind
+    return None
+
+
+@contextlib.contextmanager
+def _staged(prefix: str, present: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Give a directory to write to, and move its files to their names when the block succeeds.
+
+    Yields:
+      The directory, and a list that holds the final paths in the end.
+    """
+    published: list[str] = []
+
+    def publish(folder: str) -> None:
+        published.extend(_publish(folder, prefix, present))
+
+    if files.is_remote(prefix):
+        from apache_beam.io.filesystems import FileSystems
+
+        folder = f"{prefix}.tmp-{secrets.token_hex(8)}"
+        try:
+            yield folder, published
+            publish(folder)
+        finally:
+            with contextlib.suppress(Exception):  # it may never have been there
+                FileSystems.delete([folder])
+        return
+    with whole_files.complete_directory(prefix, publish, problem=f"Cannot write {prefix}") as folder:
+        yield folder, published
+
+
+def _publish(folder: str, prefix: str, present: list[str]) -> list[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    names = [name for name in _names_in(folder) if name.endswith(_SUFFIX)]
+    sources = [files.join(folder, name) for name in names]
+    targets = []
+    for name in names:
+        kind, number = name.split("-", 1)
+        targets.append(f"{prefix}{_INFIX[kind]}-{number}")
+    FileSystems.rename(sources, targets)
+    stale = sorted(set(present) - set(targets))
+    if stale:
+        FileSystems.delete(stale)
+    return targets
