@@ -122,7 +122,8 @@ def test_a_run_does_not_ask_for_keras_global_policy(tmp_path):
     )
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = pipeline._Run(config, bert_squad.BertConfig.from_json_file(FILES["bert_config_file"])).model
+        bert_config = bert_squad.BertConfig.from_json_file(FILES["bert_config_file"])
+        model = pipeline._Run(config, bert_config).make_model()
     finally:
         tf_keras.mixed_precision.set_global_policy(None)
     assert (model.compute_dtype, model.variable_dtype) == ("float32", "float32")
