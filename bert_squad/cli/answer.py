@@ -85,7 +85,7 @@ def main(program: str, words: list[str]) -> int:
         errors = beam.answer_files(options, beam_words)
     if errors:
         streams.complain(
-            f"{program}: error: Some rows could not be answered; {', '.join(errors)} says which and why."
+            f"{program}: error: Some rows could not be answered; {options.output_prefix}-errors-* says which and why."
         )
     return 1 if errors else 0
 
