@@ -35,7 +35,7 @@ def finish(folder, *arguments, code=0, env=None):
     [
         (
             '{"data": [',
-            "error: The data set broken.json is not valid JSON: Expecting value at line 1, column 11. Is the",
+            "error: The data set broken.json is not valid JSON: Expecting value at line 1, column 11. Is it",
         ),
         (
             '{"data": [{"paragraphs": [{"context": "a"}]}]}',
