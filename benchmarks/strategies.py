@@ -120,8 +120,8 @@ def main() -> None:
     """Measure and print."""
     flags = parse_flags()
     if flags.role:
-        print(json.dumps(measure(flags)))
-        return
+        print(json.dumps(measure(flags)), flush=True)
+        os._exit(0)  # TensorFlow may wait long for threads of its own
     describe_machine()
     pairs = [result_of(start("pair")) for _ in range(flags.rounds)]
     print_ratios("one replica / no strategy", [with_one / without for without, with_one in pairs])

@@ -173,7 +173,7 @@ class Devices:
             )
 
         batches = self.strategy.distribute_datasets_from_function(of_this_process)
-        return batches if self.cluster is None else _kept(batches)
+        return batches if self.steps_per_call > 1 else _kept(batches)
 
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Lay the vectors of all devices end to end, in their order; each process gives the same for all of its own.
