@@ -292,6 +292,16 @@ def remove_tree(path: str) -> None:
         remove(path)
 
 
+def is_same(path: str, other: str) -> bool:
+    """Say whether two paths lead to the same file, by links too; a remote one only when its text is the same."""
+    if is_remote(path) or is_remote(other):
+        return path == other
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
 def identity_of_pipe(path: str) -> tuple[int, int] | None:
     """Return what tells a pipe, a socket or a terminal from all others; None for what can be read twice."""
     if is_remote(path):

@@ -93,7 +93,8 @@ def _run(program: str, words: list[str]) -> int:
         raise ConfigError("--model is missing: name the directory of an exported model.")
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
-    check_output(flag_values["output"].value, may_replace=flag_values["overwrite"].value)
+    source = flag_values["batch_file"].value or flag_values["context_file"].value
+    check_output(flag_values["output"].value, source, may_replace=flag_values["overwrite"].value)
     if flag_values["batch_file"].value is not None:
         if flag_values["context_file"].present:
             raise ConfigError(

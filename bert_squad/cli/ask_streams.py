@@ -168,11 +168,12 @@ def arriving_lines(source: Input, most: int) -> Iterator[list[Line]]:
             yield [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
-def check_output(path: str, *, may_replace: bool) -> None:
+def check_output(path: str, source: str, *, may_replace: bool) -> None:
     """Refuse a place for answers that is known to be wrong before anything slow starts.
 
     Args:
       path: a file, or "-" for standard output.
+      source: where the questions or their passage come from; "-" for standard input.
       may_replace: whether a file that is there may be replaced.
 
     Raises:
@@ -188,6 +189,10 @@ def check_output(path: str, *, may_replace: bool) -> None:
     if files.exists(path) and not files.is_regular(path):
         raise OutputError(
             f"{path} is no plain file, so it is not replaced; without --output answers go to standard output."
+        )
+    if files.is_same(path, "/dev/stdin" if source == STANDARD_INPUT else source):
+        raise OutputError(
+            f"{path} is what the questions come from, and lines without an answer would be lost; name another --output."
         )
     if files.exists(path) and not may_replace:
         raise OutputError(f"{path} exists already; name another --output, or add --overwrite to replace it.")

@@ -3,11 +3,12 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import sys
 
 import pytest
 from absl import flags
-from program import run_console, run_program
+from program import environment, run_console, run_program
 from serving.legacy_models import legacy_model, questions_of
 
 from bert_squad.bulk import rows
@@ -312,6 +313,28 @@ def test_an_output_that_exists_is_refused(model, tmp_path):
     ):
         asked(f"--model={model}", "--batch_file=-", f"--output={path}")
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("by", ["name", "link", "redirection"])
+def test_answers_do_not_replace_the_questions(tmp_path, by):
+    """Lines that cannot be answered are in no answer."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text("no JSON")
+    (tmp_path / "link").symlink_to(path)
+    output = tmp_path / "link" if by == "link" else path
+    with path.open() as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "bert_squad", "ask", "--model=m", f"--output={output}", "--overwrite"]
+            + [f"--batch_file={'-' if by == 'redirection' else path}"],
+            stdin=stdin,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "is what the questions come from, and lines without an answer would be lost" in done.stderr
+    assert path.read_text() == "no JSON"
 
 
 def test_output_is_whole_or_as_it_was(model, tmp_path, monkeypatch):

@@ -48,36 +48,29 @@ def test_asking_gives_the_predicted_answers(exported):
     assert {answer["id"]: answer["answer"] for answer in answers} == predictions
 
 
-def test_exporting_alone_makes_another_version(exported):
-    folder, _ = exported
-    done = run_program(
+def export_alone(folder, *flags):
+    return run_program(
         "--vocab_file=vocab.txt",
         "--bert_config_file=bert_config.json",
         "--output_dir=output",
         "--do_export",
-        "--export_dir=predict_only/export",
-        "--export_dtype=bfloat16",
         "--max_seq_length=64",
         "--max_query_length=16",
+        *flags,
         cwd=folder,
     )
+
+
+def test_exporting_alone_makes_another_version(exported):
+    folder, _ = exported
+    done = export_alone(folder, "--export_dir=predict_only/export", "--export_dtype=bfloat16")
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "predict_only" / "export").iterdir())) == 2
 
 
 def test_features_alone_are_exported_and_answer_no_texts(exported):
     folder, _ = exported
-    done = run_program(
-        "--vocab_file=vocab.txt",
-        "--bert_config_file=bert_config.json",
-        "--output_dir=output",
-        "--do_export",
-        "--export_dir=features",
-        "--export_signatures=features",
-        "--max_seq_length=64",
-        "--max_query_length=16",
-        cwd=folder,
-    )
+    done = export_alone(folder, "--export_dir=features", "--export_signatures=features")
     assert done.returncode == 0, done.stderr
     (version,) = (folder / "features").iterdir()
     assert "answer" not in read_json(version / "export.json")["signatures"]

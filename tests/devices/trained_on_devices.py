@@ -6,7 +6,9 @@ KIND is a name in `KINDS`. With REPLICAS 0 the devices are those of the cluster 
 """
 
 import dataclasses
+import os
 import sys
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +18,7 @@ from tiny_models import TINY, random_inputs, tiny_model
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.devices.cluster import read_cluster
 from bert_squad.devices.replicas import Devices
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.training import loop
@@ -34,8 +37,10 @@ def train_trajectory(devices: Devices, num_parts: int) -> dict[str, np.ndarray]:
     with devices.scope():
         model = BertForSquad(config)
         optimizer = AdamWeightDecay.for_model(model)
-    index = str(golden("model/trajectory/init/model.ckpt.index"))
-    load_checkpoint(model, index.removesuffix(".index"))
+    if devices.is_chief:
+        index = str(golden("model/trajectory/init/model.ckpt.index"))
+        load_checkpoint(model, index.removesuffix(".index"))
+    devices.copy_from_chief(model.weights)
     arrays = np.load(golden("model/trajectory/batches.npz"))
     batches = [{name: arrays[name][number] for name in arrays.files} for number in range(24)]
     options = {name: hyper[name] for name in ("learning_rate", "num_train_steps", "num_warmup_steps")}
@@ -129,7 +134,7 @@ def main() -> None:
     results_file, num_cpus, *runs = sys.argv[1:]
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(num_cpus))
-    results = {}
+    results, devices = {}, Devices()
     for run in runs:
         kind, replicas, parts = run.split(":")
         names = [f"CPU:{index}" for index in range(int(replicas))]
@@ -137,11 +142,17 @@ def main() -> None:
         if len(names) > 1:
             sums = tf.distribute.ReductionToOneDevice()
             strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=sums)
-        if not names:
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        found = KINDS[kind](Devices(strategy), int(parts))
+        if names:
+            devices = Devices(strategy)
+        elif devices.strategy is None:
+            devices = Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster=read_cluster())
+        found = KINDS[kind](devices, int(parts))
         results |= {f"{run} {name}": values for name, values in found.items()}
     np.savez(results_file, **results)
+    devices.wait_for_all()
+    if not devices.is_chief:
+        time.sleep(2)  # the chief may still be receiving
+    os._exit(0)  # TensorFlow may wait long for threads of its own
 
 
 if __name__ == "__main__":
