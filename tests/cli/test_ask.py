@@ -322,10 +322,19 @@ def test_answers_do_not_replace_the_questions(tmp_path, by):
     path.write_text("no JSON")
     (tmp_path / "link").symlink_to(path)
     output = tmp_path / "link" if by == "link" else path
+    source = f"--batch_file={'-' if by == 'redirection' else path}"
     with path.open() as stdin:
         done = subprocess.run(
-            [sys.executable, "-m", "bert_squad", "ask", "--model=m", f"--output={output}", "--overwrite"]
-            + [f"--batch_file={'-' if by == 'redirection' else path}"],
+            [
+                sys.executable,
+                "-m",
+                "bert_squad",
+                "ask",
+                "--model=m",
+                f"--output={output}",
+                "--overwrite",
+                source,
+            ],
             stdin=stdin,
             env=environment(),
             stderr=subprocess.PIPE,
