@@ -3,9 +3,10 @@
     python benchmarks/serving.py --data_file=dev.json --init_checkpoint=CHECKPOINT --bert_config_file=bert_config.json \
         --vocab_file=vocab.txt [--peer_path=DIR]
 
-Both have the same weights and the same questions. One after the other they answer single questions, then all in
-batches, for some rounds; the table shows medians over the rounds and ratios with their spread. A contender is a
-process of its own (serving_contenders.py), idle while it is not its turn.
+Both have the same weights and the same questions. One after the other they answer single questions, then those of
+several clients at a time, then all in batches, for some rounds; the tables show medians over the rounds and ratios with
+their spread. A contender is a process of its own (serving_contenders.py), idle while it is not its turn.
+With --passages_joined each question is asked of several passages in a row, as one: long texts.
 
 Releases of transformers since 5 have no such pipeline. An older one, in a directory of its own, does:
 
@@ -45,6 +46,8 @@ flags.DEFINE_integer(
     "Overlap of the pipeline's windows, which it calls stride; default: such that it has as many windows as ours.",
 )
 flags.DEFINE_string("peer_path", None, "Directory with a release of transformers before 5.")
+flags.DEFINE_list("clients", ["4", "16"], "Numbers of clients that ask at the same time.")
+flags.DEFINE_integer("passages_joined", 1, "Passages of the file in a row that make one.", lower_bound=1)
 flags.DEFINE_integer("rounds", 3, "Rounds; contenders take turns within each.")
 flags.DEFINE_integer("threads", None, "Threads of each contender; default: as many as it likes.")
 flags.DEFINE_boolean(
@@ -98,12 +101,14 @@ def _threads() -> dict[str, str]:
 
 def read_questions() -> tuple[list[str], list[str]]:
     """Return questions spread over the data file, and the context of each."""
-    rows = [
-        (qa["question"], paragraph["context"])
-        for article in json.loads(Path(FLAGS.data_file).read_text(encoding="utf-8"))["data"]
-        for paragraph in article["paragraphs"]
-        for qa in paragraph["qas"]
-    ]
+    rows = []
+    for article in json.loads(Path(FLAGS.data_file).read_text(encoding="utf-8"))["data"]:
+        passages = [paragraph["context"] for paragraph in article["paragraphs"]]
+        for number, paragraph in enumerate(article["paragraphs"]):
+            # The last passages of an article have fewer after them, so those before them come along.
+            begin = max(0, min(number, len(passages) - FLAGS.passages_joined))
+            context = "\n".join(passages[begin : begin + FLAGS.passages_joined])
+            rows += [(qa["question"], context) for qa in paragraph["qas"]]
     chosen = [
         rows[number] for number in np.linspace(0, len(rows) - 1, min(FLAGS.questions, len(rows))).astype(int)
     ]
@@ -220,7 +225,9 @@ def _has_old_transformers() -> bool:
 def measure(contenders: dict[str, Contender]) -> dict[str, dict[str, list]]:
     """Let contenders take turns; return all times in seconds, by contender and task."""
     times: dict[str, dict[str, list]] = {
-        name: {"latency": [], "batch": [], "encoder": [], "answers": []} for name in contenders
+        name: {"latency": [], "batch": [], "encoder": [], "answers": []}
+        | {f"clients {clients}": [] for clients in FLAGS.clients}
+        for name in contenders
     }
     for _ in range(FLAGS.rounds):
         for name, contender in contenders.items():
@@ -229,6 +236,8 @@ def measure(contenders: dict[str, Contender]) -> dict[str, dict[str, list]]:
             times[name]["latency"].append(contender.do("latency"))
             if not name.startswith("transformers"):
                 times[name]["encoder"].append(contender.do("encoder"))
+            for clients in FLAGS.clients:
+                times[name][f"clients {clients}"].append(contender.do(f"clients {clients}"))
         for name, contender in contenders.items():
             seconds, answers = contender.do("batch")
             times[name]["batch"].append(seconds)
@@ -249,6 +258,7 @@ def show(times: dict[str, dict[str, list]], num_questions: int) -> None:
             encoder, whole = (np.min(of[task], axis=0).sum() for task in ("encoder", "latency"))
             outside = f"{1 - encoder / whole:20.0%}"
         print(f"{name:28} {' '.join(cells)} {rate:12.2f} {outside}")
+    show_clients(times, num_questions)
     peers = [name for name in times if name.startswith("transformers")]
     if not peers:
         print("There is no transformers before release 5, so there is nobody to compare with.")
@@ -267,6 +277,22 @@ def show(times: dict[str, dict[str, list]], num_questions: int) -> None:
             f"throughput {statistics.median(throughput):5.2f}x ({min(throughput):.2f} to {max(throughput):.2f}), "
             f"{same:.0%} of the answers are the same"
         )
+
+
+def show_clients(times: dict[str, dict[str, list]], num_questions: int) -> None:
+    """Print how each contender answers several clients that ask single questions at the same time."""
+    rows = [
+        (clients, name, of[f"clients {clients}"]) for clients in FLAGS.clients for name, of in times.items()
+    ]
+    if not rows:
+        return
+    print(f"\n{'clients':>8}  {'contender':28} {'p50 ms':>8} {'p99 ms':>8} {'questions/s':>12}")
+    for clients, name, turns in rows:
+        if turns:
+            single = [1000 * second for _, seconds in turns for second in seconds]
+            rate = num_questions / statistics.median(whole for whole, _ in turns)
+            cells = [f"{np.percentile(single, q):8.1f}" for q in (50, 99)]
+            print(f"{clients:>8}  {name:28} {' '.join(cells)} {rate:12.2f}")
 
 
 def main(_) -> None:

@@ -3,13 +3,16 @@
     python serving_contenders.py ours|transformers REQUEST_JSON
 
 The request names the model, the questions and options. On the lines "latency" and "batch" the process answers all
-questions and prints one JSON line: the seconds of each single question, or of all in batches. Ours also follows
+questions and prints one JSON line: the seconds of each single question, or of all in batches. On "clients N" it does so
+with N threads that ask one question after the other, and prints the seconds of all and of each. Ours also follows
 "encoder". A process waits in between without using a processor, so that contenders do not disturb each other.
 """
 
+import itertools
 import json
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -69,6 +72,28 @@ class Transformers:
         return [answer["answer"] for answer in (found if len(questions) > 1 else [found])]
 
 
+def ask_from_threads(contender, questions: list[str], contexts: list[str], num_clients: int) -> list:
+    """Let so many clients share the questions; return the seconds of all, and of each question."""
+    seconds = [0.0] * len(questions)
+    numbers = itertools.count()  # whose next value only one thread gets
+
+    def ask() -> None:
+        for number in numbers:
+            if number >= len(questions):
+                return
+            asked = now()
+            contender.answer([questions[number]], [contexts[number]], 1)
+            seconds[number] = now() - asked
+
+    threads = [threading.Thread(target=ask) for _ in range(num_clients)]
+    started = now()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [now() - started, seconds]
+
+
 def main() -> None:
     """Load the model, say so, and follow the lines."""
     kind, path = sys.argv[1:]
@@ -97,6 +122,8 @@ def main() -> None:
             reply(seconds)
         elif line.strip() == "encoder":
             reply(contender.encode())
+        elif line.startswith("clients "):
+            reply(ask_from_threads(contender, questions, contexts, int(line.split()[1])))
         elif line.strip() == "batch":
             started = now()
             answers = contender.answer(questions, contexts, request["batch_size"])

@@ -57,6 +57,7 @@ class SquadConfig:
     allow_random_weights: bool = False
     allow_changed_run: bool = False
     keep_checkpoint_max: int = 5
+    summary_steps: int = 100
     do_export: bool = False
     export_dir: str | None = None
     export_dtype: str = "float32"
@@ -286,6 +287,7 @@ _SMALLEST_VALUES = {
     "predict_batch_size": 1,
     "save_checkpoints_steps": 1,
     "keep_checkpoint_max": 1,
+    "summary_steps": 0,
     "n_best_size": 1,
     "max_answer_length": 1,
     "num_train_epochs": 0,

@@ -87,6 +87,10 @@ NEW_FLAGS = (
     ),
     ("keep_checkpoint_max", "Checkpoints to keep in --output_dir; older ones are deleted."),
     (
+        "summary_steps",
+        "Steps from one point of the curves for TensorBoard to the next, which are in --output_dir; 0: no curves.",
+    ),
+    (
         "fast",
         "Use what is fastest on this device: sets those of the next three flags that are not given. The log says what "
         "was chosen; numbers change a little.",

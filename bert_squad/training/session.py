@@ -26,6 +26,7 @@ from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.loop import make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
 from bert_squad.training.progress import TrainingProgress
+from bert_squad.training.summaries import TrainingSummaries
 
 TRAIN_RECORDS = "train.tf_record"
 
@@ -115,9 +116,13 @@ def _take_steps(
         ),
     )
 
+    summaries: TrainingSummaries | None = None
+
     def save(step: int) -> str:
         if devices.is_chief:
             directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
+        if summaries is not None:
+            summaries.flush()
         devices.wait_for_all()  # nobody goes on, or ends, before it is saved
         return directory.prefix_of(config.output_dir, step)
 
@@ -126,6 +131,13 @@ def _take_steps(
         if devices.is_chief:
             progress = TrainingProgress(first_step, num_train_steps, config.train_batch_size)
             report.append(stack.enter_context(progress).update)
+        if devices.is_chief and config.summary_steps:
+            summaries = stack.enter_context(
+                TrainingSummaries(
+                    config.output_dir, first_step, config.train_batch_size, config.summary_steps
+                )
+            )
+            report.append(summaries.update)
         train(
             train_step,
             # Several steps in a call need TensorFlow's own iterator, whose errors name no file.
