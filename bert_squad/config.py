@@ -58,6 +58,13 @@ class SquadConfig:
     allow_changed_run: bool = False
     keep_checkpoint_max: int = 5
     summary_steps: int = 100
+    eval_steps: int = 0
+    eval_max_questions: int = 0
+    best_metric: str = "f1"
+    early_stopping_evals: int = 0
+    use_best: bool = False
+    tune_null_threshold: bool = False
+    use_tuned_threshold: bool = True
     do_export: bool = False
     export_dir: str | None = None
     export_dtype: str = "float32"
@@ -123,10 +130,10 @@ class SquadConfig:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {shortened(value)}.")
         self._check_batch()
         self._check_distribution()
+        self._check_evaluations()
         if self.seed > LARGEST_SEED:
             raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {shortened(self.seed)}.")
-        if math.isnan(self.null_score_diff_threshold):
-            raise ConfigError("--null_score_diff_threshold must be a number, not nan.")
+        self._check_threshold()
         self._check_size(bert_config)
 
     def _check_size(self, bert_config: BertConfig) -> None:
@@ -157,6 +164,53 @@ class SquadConfig:
                 f"--gradient_accumulation_steps={shortened(self.gradient_accumulation_steps)} cuts each batch into "
                 f"parts of one size, so it must divide --train_batch_size={self.train_batch_size}."
             )
+
+    @property
+    def takes_tuned_threshold(self) -> bool:
+        """Whether a threshold that was tuned before is used: unless another one is given."""
+        return (
+            self.version_2_with_negative
+            and self.use_tuned_threshold
+            and self.null_score_diff_threshold == 0
+            and not self.tune_null_threshold
+        )
+
+    def _check_threshold(self) -> None:
+        """Refuse to tune a threshold that is given, or that no question could be scored by."""
+        if math.isnan(self.null_score_diff_threshold):
+            raise ConfigError("--null_score_diff_threshold must be a number, not nan.")
+        if not self.tune_null_threshold:
+            return
+        if not self.version_2_with_negative:
+            raise ConfigError(
+                "--tune_null_threshold is for SQuAD 2.0, where questions may have no answer: add "
+                "--version_2_with_negative."
+            )
+        if not self.do_predict:
+            raise ConfigError(
+                "--tune_null_threshold searches on predictions: add --do_predict, and --predict_file with answers."
+            )
+        if self.null_score_diff_threshold:
+            raise ConfigError(
+                f"--tune_null_threshold finds the threshold, and --null_score_diff_threshold="
+                f"{self.null_score_diff_threshold:g} gives it; leave one of them out."
+            )
+
+    def _check_evaluations(self) -> None:
+        """Refuse flags of scores on the way that do not go together."""
+        if self.eval_steps and not (self.do_train and self.predict_file):
+            raise ConfigError(
+                "--eval_steps scores the model while it is trained: add --do_train, and --predict_file with answers."
+            )
+        if self.early_stopping_evals and not self.eval_steps:
+            raise ConfigError("--early_stopping_evals counts evaluations: add --eval_steps.")
+        if self.best_metric == "best_f1" and not self.version_2_with_negative:
+            raise ConfigError(
+                "--best_metric=best_f1 is the F1 at the best threshold, which version 1.1 has not; add "
+                "--version_2_with_negative, or choose f1 or exact."
+            )
+        if self.use_best and not (self.do_predict or self.do_export):
+            raise ConfigError("--use_best is for prediction and export: add --do_predict or --do_export.")
 
     @property
     def strategy(self) -> str:
@@ -237,7 +291,7 @@ class SquadConfig:
         """
         wanted = ["vocab_file"]
         wanted += ["train_file"] if self.do_train else []
-        wanted += ["predict_file"] if self.do_predict else []
+        wanted += ["predict_file"] if self.do_predict or self.eval_steps else []
         self._check_pipes(["bert_config_file", *wanted])
         for name in wanted:
             path = getattr(self, name)
@@ -276,6 +330,7 @@ _CHOICES = {
     "export_signatures": EXPORT_SIGNATURES,
     "dtype": ("float32", "bfloat16", "float16"),
     "pad_to": ("max", "batch"),
+    "best_metric": ("f1", "exact", "best_f1"),
     "distribution_strategy": DISTRIBUTION_STRATEGIES,
 }
 
@@ -288,6 +343,9 @@ _SMALLEST_VALUES = {
     "save_checkpoints_steps": 1,
     "keep_checkpoint_max": 1,
     "summary_steps": 0,
+    "eval_steps": 0,
+    "eval_max_questions": 0,
+    "early_stopping_evals": 0,
     "n_best_size": 1,
     "max_answer_length": 1,
     "num_train_epochs": 0,

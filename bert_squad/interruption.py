@@ -57,6 +57,7 @@ class _Stopping:
 
 
 _stopping: _Stopping | None = None
+_noticing: StopRequest | None = None  # of the `noticed_signals` that the program is in
 _ending = threading.Lock()  # held by the thread that ends the process, for ever: there is one line to say
 
 
@@ -187,13 +188,14 @@ def noticed_signals() -> Iterator[StopRequest]:
     Works in the main thread, where Python delivers signals; elsewhere no signal is noticed. Outside of
     `stopping_on_signals` a second signal acts as it did before the block.
     """
+    global _noticing
     if _stopping is not None and threading.current_thread() is threading.main_thread():
-        request = _stopping.request
+        _noticing = request = _stopping.request
         request.is_deferred = True
         try:
             yield request
         finally:
-            request.is_deferred = False
+            request.is_deferred, _noticing = False, None
         if request.signal_number is not None:  # it came after the last look
             raise StopSignal(request.signal_number)
         return
@@ -207,8 +209,15 @@ def noticed_signals() -> Iterator[StopRequest]:
     with contextlib.suppress(ValueError):  # not the main thread
         for signal_number in _heeded():
             previous[signal_number] = signal.signal(signal_number, notice)
+    _noticing = request
     try:
         yield request
     finally:
+        _noticing = None
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def noticed_signal() -> int | None:
+    """Return the signal that `noticed_signals`, somewhere around, has noticed; for what takes long within its block."""
+    return None if _noticing is None else _noticing.signal_number

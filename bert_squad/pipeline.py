@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 
 import tensorflow as tf
 import tf_keras
@@ -13,6 +12,15 @@ from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
+from bert_squad.answers.null_threshold import (
+    THRESHOLD_FILE,
+    TunedThreshold,
+    apply_threshold,
+    read_threshold,
+    write_threshold,
+)
+from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTIONS
+from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions, sample_questions, score_folder
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
@@ -26,13 +34,12 @@ from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run
 from bert_squad.text.tokenization import FullTokenizer
+from bert_squad.training.evaluations import BEST, check_best
+from bert_squad.training.history import HISTORY
 from bert_squad.training.session import TRAIN_RECORDS, train_model
 
 EVAL_RECORDS = "eval.tf_record"
-PREDICTIONS = "predictions.json"
-NBEST_PREDICTIONS = "nbest_predictions.json"
-NULL_ODDS = "null_odds.json"
-EVAL_RESULTS = "eval_results.json"
+EVAL_STEPS_RECORDS = "eval_steps.tf_record"  # apart, since somebody else may predict meanwhile
 EXPORT = "export"
 TRAINING_LOCK = ".bert_squad.training.lock"
 PREDICTION_LOCK = ".bert_squad.prediction.lock"
@@ -76,6 +83,8 @@ class _Run:
         self.questions: QuestionSet | None = None
         self.unscorable: str | None = None  # why they cannot be scored
         self.export_dir = config.export_dir or self.path(EXPORT)
+        self.tuned: TunedThreshold | None = None  # by this run
+        self.step: int | None = None  # of the weights, if anything says it
         self.devices = open_devices(config, self.compute)
         self.records_dir = config.output_dir
 
@@ -132,7 +141,7 @@ class _Run:
         config = self.config
         if logging.get_verbosity() == logging.INFO:
             logging.set_verbosity(logging.WARNING)
-        if config.do_predict:
+        if config.do_predict or config.eval_steps:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
         if config.do_train:
@@ -142,7 +151,7 @@ class _Run:
             with doing("loading the weights"):
                 self.devices.copy_from_chief(self.model.weights)
             with doing("predicting"):
-                self.prepared_questions().help_to_answer()
+                self.prepared_questions(self.examples, EVAL_RECORDS).help_to_answer()
         self.devices.leave()
 
     def check_same_in_all(self) -> None:
@@ -157,7 +166,7 @@ class _Run:
         """Read what is to be read and try what is to be written, before anything slow starts."""
         config = self.config
         whole_files.check_replaceable(map(self.path, self.outputs()))
-        if config.do_predict:
+        if config.do_predict or config.eval_steps:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
         if config.do_export:
@@ -170,8 +179,10 @@ class _Run:
         """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
         config = self.config
         names = [TRAIN_RECORDS, state_file.STATE_FILE, directory.DROPPED_FILE] if config.do_train else []
+        names += [EVAL_STEPS_RECORDS, HISTORY] if config.eval_steps else []
         names += [EVAL_RECORDS, PREDICTIONS, NBEST_PREDICTIONS] if config.do_predict else []
         names += [NULL_ODDS] if config.do_predict and config.version_2_with_negative else []
+        names += [THRESHOLD_FILE] if config.tune_null_threshold else []
         return names + [EVAL_RESULTS] * config.do_eval
 
     def read_predict_file(self) -> None:
@@ -184,10 +195,14 @@ class _Run:
             is_training=False,
             version_2_with_negative=config.version_2_with_negative,
         )
-        if not config.do_eval:
+        if not (config.do_eval or config.eval_steps or config.tune_null_threshold):
             return
         name = f"data set {config.predict_file}"
         self.unscorable = check_scorable(dataset, is_version_2=config.version_2_with_negative, name=name)
+        if self.unscorable and config.eval_steps:
+            raise DataError(f"{self.unscorable} (--eval_steps scores the answers while it trains.)")
+        if self.unscorable and config.tune_null_threshold:
+            raise DataError(f"{self.unscorable} (--tune_null_threshold scores the answers.)")
         if self.unscorable:
             logging.error("The predictions will not be scored, and --do_eval will fail: %s", self.unscorable)
         else:
@@ -227,14 +242,28 @@ class _Run:
             self.model,
             self.devices,
             files.join(self.records_dir, TRAIN_RECORDS),
+            self.scored_questions() if self.config.eval_steps else None,
         )
 
-    def load_weights(self) -> int | None:
-        """Load what is predicted with and exported; return its step, if anything says it."""
+    def scored_questions(self) -> ScoredQuestions:
+        """Prepare the questions by which the model is scored while it is trained."""
         config = self.config
-        place, step = load_to_predict(
+        assert self.questions is not None
+        examples, questions = sample_questions(self.examples, self.questions, config.eval_max_questions)
+        return ScoredQuestions(
+            self.prepared_questions(examples, EVAL_STEPS_RECORDS),
+            questions if self.devices.is_chief else None,
+            version_2_with_negative=config.version_2_with_negative,
+        )
+
+    def load_weights(self) -> None:
+        """Load what is predicted with and exported, and the threshold that goes with it."""
+        config = self.config
+        if config.use_best:
+            check_best(config.output_dir)
+        place, self.step = load_to_predict(
             self.model,
-            config.output_dir,
+            self.path(BEST) if config.use_best else config.output_dir,
             config.init_checkpoint,
             allow_random_weights=config.allow_random_weights,
             has_trained=config.do_train,
@@ -245,32 +274,75 @@ class _Run:
             choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
             check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
-        return step
+        if config.takes_tuned_threshold:
+            self.take_tuned_threshold()
 
-    def prepared_questions(self) -> PreparedQuestions:
-        records = files.join(self.records_dir, EVAL_RECORDS)
+    def take_tuned_threshold(self) -> None:
+        """Let an earlier run's threshold be this one's."""
+        tuned = read_threshold(self.config.output_dir)
+        if tuned is not None:
+            logging.info(
+                "The threshold %g, which was tuned on %s, is used (%s).",
+                tuned.threshold,
+                tuned.tuned_on,
+                self.path(THRESHOLD_FILE),
+            )
+            self.config = dataclasses.replace(self.config, null_score_diff_threshold=tuned.threshold)
+
+    def prepared_questions(self, examples: list[SquadExample], records_name: str) -> PreparedQuestions:
+        records = files.join(self.records_dir, records_name)
         return PreparedQuestions(
-            self.config, self.examples, self.tokenizer, self.compute, self.model, records, self.devices
+            self.config, examples, self.tokenizer, self.compute, self.model, records, self.devices
         )
 
     def predict(self) -> None:
-        self.prepared_questions().write_answers(
+        prepared = self.prepared_questions(self.examples, EVAL_RECORDS)
+        logging.info("Writing predictions to: %s", self.path(PREDICTIONS))
+        logging.info("Writing nbest to: %s", self.path(NBEST_PREDICTIONS))
+        prepared.write_answers(
             self.path(PREDICTIONS),
             self.path(NBEST_PREDICTIONS),
             self.path(NULL_ODDS) if self.config.version_2_with_negative else None,
+        )
+        if self.config.tune_null_threshold:
+            with doing("tuning the threshold"):
+                self.tune_null_threshold()
+
+    def tune_null_threshold(self) -> None:
+        """Find the threshold of the best F1, apply it to the predictions, and keep it."""
+        config = self.config
+        assert self.questions is not None
+        odds = self.path(NULL_ODDS)
+        at_zero = evaluate(self.questions, self.path(PREDICTIONS), odds)
+        threshold = at_zero["best_f1_thresh"]
+        apply_threshold(config.output_dir, threshold)
+        at_threshold = evaluate(self.questions, self.path(PREDICTIONS), odds)
+        self.tuned = TunedThreshold(threshold, str(config.predict_file), self.step, at_zero, at_threshold)
+        write_threshold(config.output_dir, self.tuned)
+        self.config = dataclasses.replace(config, null_score_diff_threshold=threshold)
+        logging.info(
+            "The threshold %g has the best F1 on %s: exact %.2f, F1 %.2f; at 0 they are %.2f and %.2f. A threshold "
+            "flatters the questions that it was tuned on.",
+            threshold,
+            config.predict_file,
+            at_threshold["exact"],
+            at_threshold["f1"],
+            at_zero["exact"],
+            at_zero["f1"],
         )
 
     def evaluate(self) -> dict[str, float]:
         config = self.config
         if self.questions is None:
             raise DataError(str(self.unscorable))
-        metrics = evaluate(
-            self.questions,
-            self.path(PREDICTIONS),
-            self.path(NULL_ODDS) if config.version_2_with_negative else None,
+        more = {}
+        if self.tuned is not None:
+            more = {"tuned_threshold": self.tuned.threshold} | {
+                f"{name}_at_0": self.tuned.at_zero[name] for name in ("exact", "f1")
+            }
+        metrics = score_folder(
+            self.questions, config.output_dir, has_null_odds=config.version_2_with_negative, more=more
         )
-        with whole_files.open_whole(self.path(EVAL_RESULTS)) as writer:
-            writer.write(json.dumps(metrics, indent=4) + "\n")
         logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))
         try:
             print(format_metrics_table(metrics), flush=True)

@@ -254,6 +254,34 @@ def complete_directory(
             discard(temporary)
 
 
+_REPLACED = ".previous"
+
+
+def replace_directory(temporary: str, path: str) -> None:
+    """Let a complete directory take the place of an older one, if there is one; for `complete_directory`.
+
+    No file system here exchanges two directories at once; so the old one has another name for a moment, and whoever is
+    next calls `finish_replacing` first.
+
+    Raises:
+      OSError: when the file system refuses; the old one is then where it was, or `finish_replacing` puts it there.
+    """
+    finish_replacing(path)
+    if files.exists(path):
+        files.rename(path, path + _REPLACED)
+    files.rename(temporary, path)
+    files.remove_tree(path + _REPLACED)
+
+
+def finish_replacing(path: str) -> None:
+    """Put back, or delete, what a `replace_directory` that was killed has left of an older directory."""
+    if files.exists(path + _REPLACED):
+        if files.exists(path):
+            files.remove_tree(path + _REPLACED)
+        else:
+            files.rename(path + _REPLACED, path)
+
+
 def _refusals() -> tuple[type[Exception], ...]:
     """Return what the file system, and TensorFlow if it is imported, raise for files."""
     tensorflow = sys.modules.get("tensorflow")

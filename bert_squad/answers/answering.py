@@ -2,7 +2,7 @@
 
 import collections
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import tensorflow as tf
 from absl import logging
@@ -65,21 +65,25 @@ class PreparedQuestions:
         )
         log_counts("predictions", len(examples), self.num_features, config.predict_batch_size)
 
-    def _results(self) -> Iterator[RawResult]:
+    def _results(self, before_batch: Callable[[], object]) -> Iterator[RawResult]:
         batches = predict_batches_by_length(
             self._records,
             max_seq_length=self._config.max_seq_length,
             batch_size=min(self._config.predict_batch_size, max(1, self.num_features)),
             pad_to=self._compute.pad_to,
         )
-        return self._predict(with_named_errors(batches, self._records))
+        return self._predict(with_named_errors(batches, self._records), before_batch)
 
-    def help_to_answer(self) -> None:
+    def help_to_answer(self, before_batch: Callable[[], object] = lambda: None) -> None:
         """Take part in an answer that the chief gives, in another process."""
-        collections.deque(self._results(), maxlen=0)
+        collections.deque(self._results(before_batch), maxlen=0)
 
-    def answers(self) -> Iterator[ExamplePrediction]:
-        """Answer all questions, one after the other, with the present weights of the model."""
+    def answers(self, before_batch: Callable[[], object] = lambda: None) -> Iterator[ExamplePrediction]:
+        """Answer all questions, one after the other, with the present weights of the model.
+
+        Args:
+          before_batch: see `make_predictor`.
+        """
         config = self._config
         options = NbestOptions(
             n_best_size=config.n_best_size,
@@ -89,25 +93,32 @@ class PreparedQuestions:
             null_score_diff_threshold=config.null_score_diff_threshold,
             verbose_logging=config.verbose_logging,
         )
-        return stream_predictions(self._examples, self._features(), self._reported(self._results()), options)
+        return stream_predictions(
+            self._examples, self._features(), self._reported(self._results(before_batch)), options
+        )
 
-    def write_answers(self, predictions_file: str, nbest_file: str, null_odds_file: str | None) -> None:
+    def write_answers(
+        self,
+        predictions_file: str,
+        nbest_file: str,
+        null_odds_file: str | None,
+        before_batch: Callable[[], object] = lambda: None,
+    ) -> None:
         """Answer all questions and write the files of the legacy script, whole or not at all.
 
         Args:
           predictions_file: path of predictions.json.
           nbest_file: path of nbest_predictions.json.
           null_odds_file: path of null_odds.json; None without `version_2_with_negative`.
+          before_batch: see `make_predictor`.
 
         Raises:
           OutOfMemoryError: when a batch does not fit in memory; it names the flags.
           BertSquadError: when the records cannot be read, or a file not be written.
         """
-        logging.info("Writing predictions to: %s", predictions_file)
-        logging.info("Writing nbest to: %s", nbest_file)
         try:
             write_predictions(
-                self.answers(),
+                self.answers(before_batch),
                 (example.qas_id for example in self._examples),
                 predictions_file=predictions_file,
                 nbest_file=nbest_file,

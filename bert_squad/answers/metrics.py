@@ -95,7 +95,7 @@ def format_metrics_table(metrics: Mapping[str, float]) -> str:
 def _format_value(name: str, value: float) -> str:
     if name.endswith("total"):
         return str(value)
-    return f"{value:.6g}" if name.endswith("_thresh") else f"{value:.2f}"
+    return f"{value:.6g}" if name.endswith(("_thresh", "_threshold")) else f"{value:.2f}"
 
 
 class _Score(NamedTuple):

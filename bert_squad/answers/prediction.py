@@ -17,7 +17,7 @@ BATCHES_AT_ONCE = 2  # where one leaves a core idle, between two operations, the
 
 def make_predictor(
     model, *, jit_compile: bool = False, devices: Devices = ONE_DEVICE
-) -> Callable[[Iterable[Batch]], Iterator[RawResult]]:
+) -> Callable[..., Iterator[RawResult]]:
     """Compile the model for prediction.
 
     Args:
@@ -29,7 +29,9 @@ def make_predictor(
     Returns:
       A function of batches (from `predict_batches`; each may have its own size) that yields one `RawResult` a
       feature, in the order of the batches: `unique_id` int, logits float32 arrays [S]. In a process that is not the
-      chief of several it yields nothing, and has to be called all the same.
+      chief of several it yields nothing, and has to be called all the same. A second argument, `before_batch`, is
+      called in the thread that computes before each batch, or round of batches of all devices; what it raises ends
+      the prediction.
 
     Source: the prediction loop of the legacy `run_squad.main`.
     """
@@ -51,7 +53,10 @@ def make_predictor(
     # devices, the shape of the first batch is known wherever it occurs, and no other is.
     of_known_shape, of_unknown_shape = compiled(scores), compiled(scores_of_any_shape)
 
-    def results(batches: Sequence[Batch], is_usual: bool, size: int) -> list[RawResult]:
+    def results(
+        before_batch: Callable[[], object], batches: Sequence[Batch], is_usual: bool, size: int
+    ) -> list[RawResult]:
+        before_batch()
         compute = of_known_shape if is_usual or has_static_shapes else of_unknown_shape
         computed = compute(
             [_features(batch, size if devices.needs_static_shapes else None) for batch in batches]
@@ -63,11 +68,13 @@ def make_predictor(
 
     at_once = BATCHES_AT_ONCE if devices.strategy is None else 1
 
-    def predict(batches: Iterable[Batch]) -> Iterator[RawResult]:
+    def predict(
+        batches: Iterable[Batch], before_batch: Callable[[], object] = lambda: None
+    ) -> Iterator[RawResult]:
         waiting: collections.deque[Future[list[RawResult]]] = collections.deque()
         with ThreadPoolExecutor(at_once) as pool:
             for together, is_usual, size in _rounds(batches, devices.num_replicas):
-                waiting.append(pool.submit(results, together, is_usual, size))
+                waiting.append(pool.submit(results, before_batch, together, is_usual, size))
                 if len(waiting) > at_once:  # one more, to have the next at hand
                     yield from waiting.popleft().result()
             while waiting:

@@ -16,6 +16,10 @@ from bert_squad import whole_files
 from bert_squad.answers.nbest import ExamplePrediction, NbestEntry
 from bert_squad.errors import OutputError
 
+PREDICTIONS = "predictions.json"
+NBEST_PREDICTIONS = "nbest_predictions.json"
+NULL_ODDS = "null_odds.json"
+
 
 def predictions_json(content: Any) -> str:
     """Return one of the dicts of `Predictions` as the text of its file.

@@ -91,6 +91,30 @@ NEW_FLAGS = (
         "Steps from one point of the curves for TensorBoard to the next, which are in --output_dir; 0: no curves.",
     ),
     (
+        "eval_steps",
+        "Answer and score --predict_file whenever so many training steps more are done, and after the last one; the "
+        "best checkpoint is kept in best in --output_dir. 0: never.",
+    ),
+    (
+        "eval_max_questions",
+        "With --eval_steps, score so many questions at most, spread evenly over the file; 0: all.",
+    ),
+    ("best_metric", "What the best checkpoint is chosen by: f1, exact or best_f1 (SQuAD 2.0)."),
+    (
+        "early_stopping_evals",
+        "End the training when so many evaluations in a row brought nothing better; 0: never.",
+    ),
+    (
+        "tune_null_threshold",
+        "With --do_predict of SQuAD 2.0, find the threshold of the best F1 on --predict_file, apply it, and keep it in "
+        "--output_dir for later predictions and exports.",
+    ),
+    (
+        "use_tuned_threshold",
+        "Use the threshold that --tune_null_threshold has kept; false when --null_score_diff_threshold is given.",
+    ),
+    ("use_best", "Predict with, and export, the best checkpoint in place of the latest."),
+    (
         "fast",
         "Use what is fastest on this device: sets those of the next three flags that are not given. The log says what "
         "was chosen; numbers change a little.",
@@ -186,6 +210,8 @@ def parse(arguments: list[str], flag_values: flags.FlagValues) -> SquadConfig:
     positional = read_flags(arguments, flag_values)
     names = {field.name for field in dataclasses.fields(SquadConfig)}
     values = {name: flag_values[name].value for name in names}
+    if flag_values["null_score_diff_threshold"].present and not flag_values["use_tuned_threshold"].present:
+        values["use_tuned_threshold"] = False
     _take_from_huggingface_directory(values, flag_values["do_lower_case"].present)
     missing = [name for name in REQUIRED if values[name] is None]
     if missing:

@@ -175,7 +175,7 @@ class StepValues(NamedTuple):
 
 
 Action = Callable[[int], object]
-"""Does something after a step; is given the number of steps done."""
+"""Does something after a step; is given the number of steps done. What is true ends the training after that step."""
 
 Listener = Callable[[StepValues], object]
 """Hears of a step; a value that it reads is waited for."""
@@ -191,6 +191,7 @@ def train(
     save_steps: int,
     resumed_from: str | None = None,
     every: Sequence[tuple[int, Action]] = (),
+    first: Action | None = None,
     report: Sequence[Listener] = (),
     steps_per_call: int = 1,
     agree_to_stop: Callable[[int | None], int | None] = lambda signal_number: signal_number,
@@ -206,7 +207,9 @@ def train(
       save_steps: a checkpoint is saved whenever this many steps more are done.
       resumed_from: the checkpoint that this run continues, or None: then one is saved before the first step.
       every: pairs of a number and an action, which is done whenever that many steps more are done and after the last
-        step, in this order and before the save of that step; so a run that is killed meanwhile does it again.
+        step, in this order and before the save of that step; so a run that is killed meanwhile does it again. One
+        that returns what is true ends the training, after the others and the save.
+      first: is done before the first step; likewise.
       report: each is told of every step, in this order.
       steps_per_call: do at most so many steps before anything else is seen to, as a TPU does; saves and actions come
         after the same steps as ever.
@@ -229,9 +232,12 @@ def train(
     take_steps = _in_one_call(train_step, iter(batches), steps_per_call)
     with noticed_signals() as stop:
         last_saved = resumed_from or save(first_step)
+        is_over = first is not None and bool(first(first_step))
         signal_number = agree_to_stop(stop.signal_number)
         if signal_number:
             raise _interrupted(signal_number, first_step, num_train_steps, last_saved)
+        if is_over:
+            return
         unread: list[StepValues] = []
         seconds, last_read = 0.0, -math.inf
         for before, step in _calls(first_step, num_train_steps, steps_per_call, intervals):
@@ -254,7 +260,7 @@ def train(
                 for listener in report:
                     listener(values._replace(seconds=seconds))
             for action in actions:
-                action(step)
+                is_last = bool(action(step)) or is_last
             signal_number = agree_to_stop(stop.signal_number)  # read once: it may come at any moment
             if is_last and not signal_number:
                 signal_number = agree_to_stop(stop.signal_number)  # what was told only just now
@@ -265,6 +271,8 @@ def train(
                 last_saved = save(step)
             if signal_number:
                 raise _interrupted(signal_number, step, num_train_steps, last_saved)
+            if is_last:
+                return
 
 
 def _calls(

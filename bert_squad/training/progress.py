@@ -8,6 +8,7 @@ import time
 import tqdm
 from absl import logging
 
+from bert_squad.training.history import Row
 from bert_squad.training.loop import StepValues
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -31,6 +32,7 @@ class TrainingProgress:
         self._batch_size = batch_size
         self._last_shown = -math.inf
         self._bar: tqdm.tqdm | None = None
+        self._score = ""  # of the last evaluation, shown behind the rest
 
     def __enter__(self) -> "TrainingProgress":
         if _is_terminal():
@@ -47,6 +49,10 @@ class TrainingProgress:
         if self._bar is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._bar.close()
+
+    def show_scores(self, row: Row) -> None:
+        """Show the F1 of an evaluation from now on."""
+        self._score = f", F1 {row['f1']:.2f}"
 
     def update(self, values: StepValues) -> None:
         """Report one step."""
@@ -65,7 +71,7 @@ class TrainingProgress:
         try:
             if is_shown:
                 shown = f"loss {float(values.loss):.4f}, lr {float(values.learning_rate):.2e}, {rate:.1f} examples/s"
-                bar.set_postfix_str(shown, refresh=False)
+                bar.set_postfix_str(shown + self._score, refresh=False)
             bar.start_t = time.time() - values.seconds
             bar.update()
         except (OSError, ValueError):  # the terminal is gone, which is no reason to stop

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from absl import logging
@@ -23,6 +24,7 @@ from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run, write_record
 from bert_squad.text.tokenization import FullTokenizer
+from bert_squad.training.evaluations import Evaluations, Scorer, check_no_other_best
 from bert_squad.training.loop import make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
 from bert_squad.training.progress import TrainingProgress
@@ -39,6 +41,7 @@ def train_model(
     model: BertForSquad,
     devices: Devices = ONE_DEVICE,
     records: str | None = None,
+    scorer: Scorer | None = None,
 ) -> None:
     """Train, or go on training, until the number of steps is reached that the flags give.
 
@@ -50,6 +53,7 @@ def train_model(
       model: is trained; made in the scope of `devices`.
       devices: compute; the chief alone reads and writes `config.output_dir`.
       records: path of the record file, which is written now; None: train.tf_record in `config.output_dir`.
+      scorer: scores the model every `config.eval_steps` steps; None: nobody does.
 
     Raises:
       BertSquadError: of the kind that says what is wrong; what was saved stays.
@@ -62,14 +66,12 @@ def train_model(
     with devices.scope():
         optimizer = AdamWeightDecay.for_model(model)
     latest, first_step = _begin(config, model, optimizer, this_run, devices)
-    if first_step >= num_train_steps:
-        logging.info(
-            "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
-            "--num_train_epochs; to train afresh, choose another --output_dir.",
-            latest,
-            first_step,
-            num_train_steps,
-        )
+    evaluations = None
+    if scorer is not None:
+        evaluations = Evaluations(config, scorer, model, optimizer, devices, this_run)
+    if devices.is_chief:
+        _check_kept(config, evaluations, is_fresh=latest is None)
+    if _is_done(first_step, num_train_steps, latest, evaluations):
         return
     records = records or files.join(config.output_dir, TRAIN_RECORDS)
     _write_records(config, tokenizer, examples, records)
@@ -77,21 +79,6 @@ def train_model(
         write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
     _log_parts(config, devices)
-    _take_steps(config, compute, model, optimizer, devices, records, latest, (first_step, num_train_steps))
-
-
-def _take_steps(
-    config: SquadConfig,
-    compute: ComputeOptions,
-    model: BertForSquad,
-    optimizer: AdamWeightDecay,
-    devices: Devices,
-    records: str,
-    latest: str | None,
-    steps: tuple[int, int],
-) -> None:
-    """Train on records, between two numbers of steps; `latest` is the checkpoint that is gone on from."""
-    first_step, num_train_steps = steps
     train_step = make_train_step(
         model,
         optimizer,
@@ -104,6 +91,64 @@ def _take_steps(
         num_parts=config.gradient_accumulation_steps,
         devices=devices,
     )
+
+    def save(step: int) -> str:
+        if devices.is_chief:
+            directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
+        return directory.prefix_of(config.output_dir, step)
+
+    _take_steps(
+        config, train_step, save, devices, records, latest, (first_step, num_train_steps), evaluations
+    )
+
+
+def _check_kept(config: SquadConfig, evaluations: Evaluations | None, *, is_fresh: bool) -> None:
+    """Refuse to mix this training's best checkpoint and scores with those of another one."""
+    if is_fresh:
+        check_no_other_best(config.output_dir, is_to_be_kept=evaluations is not None)
+    if evaluations is not None:
+        evaluations.check_begin(is_fresh)
+
+
+def _is_done(
+    first_step: int, num_train_steps: int, latest: str | None, evaluations: Evaluations | None
+) -> bool:
+    """Say, and log, that there is no step left to do; the last one's evaluation may be."""
+    is_last = first_step >= num_train_steps
+    if is_last and evaluations is not None and evaluations.is_missing(first_step, num_train_steps):
+        evaluations(first_step)
+    if is_last:
+        logging.info(
+            "Skipping training since max_steps has already saved. %s is at step %d of %d; to train on, raise "
+            "--num_train_epochs; to train afresh, choose another --output_dir.",
+            latest,
+            first_step,
+            num_train_steps,
+        )
+    elif evaluations is not None and evaluations.are_over(first_step):
+        logging.info(
+            "Skipping training, which --early_stopping_evals has ended. %s is at step %d of %d; to train on, raise or "
+            "leave out --early_stopping_evals.",
+            latest,
+            first_step,
+            num_train_steps,
+        )
+        return True
+    return is_last
+
+
+def _take_steps(
+    config: SquadConfig,
+    train_step: Callable,
+    save: Callable[[int], str],
+    devices: Devices,
+    records: str,
+    latest: str | None,
+    steps: tuple[int, int],
+    evaluations: Evaluations | None,
+) -> None:
+    """Train on records, between two numbers of steps; `latest` is the checkpoint that is gone on from."""
+    first_step, num_train_steps = steps
     batches = devices.share_batches(
         config.train_batch_size,
         lambda share: train_batches(
@@ -115,22 +160,24 @@ def _take_steps(
             share=share,
         ),
     )
-
     summaries: TrainingSummaries | None = None
 
-    def save(step: int) -> str:
-        if devices.is_chief:
-            directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
+    def save_for_all(step: int) -> str:
+        prefix = save(step)
         if summaries is not None:
             summaries.flush()
         devices.wait_for_all()  # nobody goes on, or ends, before it is saved
-        return directory.prefix_of(config.output_dir, step)
+        return prefix
 
     with contextlib.ExitStack() as stack:
         report = []
         if devices.is_chief:
-            progress = TrainingProgress(first_step, num_train_steps, config.train_batch_size)
-            report.append(stack.enter_context(progress).update)
+            progress = stack.enter_context(
+                TrainingProgress(first_step, num_train_steps, config.train_batch_size)
+            )
+            report.append(progress.update)
+            if evaluations is not None:
+                evaluations.listeners.append(progress.show_scores)
         if devices.is_chief and config.summary_steps:
             summaries = stack.enter_context(
                 TrainingSummaries(
@@ -138,15 +185,20 @@ def _take_steps(
                 )
             )
             report.append(summaries.update)
+            if evaluations is not None:
+                evaluations.listeners.append(summaries.add_scores)
+        is_missing = evaluations is not None and evaluations.is_missing(first_step, num_train_steps)
         train(
             train_step,
             # Several steps in a call need TensorFlow's own iterator, whose errors name no file.
             batches if devices.steps_per_call > 1 else with_named_errors(batches, records),
             first_step=first_step,
             num_train_steps=num_train_steps,
-            save=save,
+            save=save_for_all,
             save_steps=config.save_checkpoints_steps,
             resumed_from=latest,
+            every=[(config.eval_steps, evaluations)] if evaluations is not None else [],
+            first=evaluations if is_missing else None,
             report=report,
             steps_per_call=devices.steps_per_call,
             agree_to_stop=devices.agree_to_stop,

@@ -10,6 +10,7 @@ from absl import logging
 
 from bert_squad import files
 from bert_squad.errors import first_line
+from bert_squad.training.history import Row
 from bert_squad.training.loop import StepValues
 
 EVENTS = "events.out.tfevents"
@@ -79,6 +80,12 @@ class TrainingSummaries:
         """Write values of a step, by tag."""
         values = [tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         self._write(step=step, summary=tf.compat.v1.Summary(value=values))
+
+    def add_scores(self, row: Row) -> None:
+        """Write the scores of an evaluation, `eval/f1` and so on."""
+        self.add_scalars(
+            row["step"], {f"eval/{name}": score for name, score in row.items() if name != "step"}
+        )
 
     def flush(self) -> None:
         """Hand what was written to the file system, for those who look."""

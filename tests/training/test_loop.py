@@ -335,3 +335,23 @@ def test_what_fails_after_a_loss_that_was_not_finite_does_not_hide_it():
         Recorder(losses={5: float("nan")}, on_step=fail).run()
     with pytest.raises(tf.errors.UnavailableError):
         Recorder(on_step=fail).run()
+
+
+def test_an_action_can_end_the_training_which_is_saved():
+    recorder, seen = Recorder(), []
+    ends = [(3, lambda step: step == 6), (2, seen.append)]
+    recorder.run(every=ends)
+    assert recorder.steps == list(range(6))
+    assert recorder.saved == [0, 4, 6]
+    assert seen == [2, 4, 6], "the others are done all the same"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_is_first_is_done_before_any_step(ends):
+    recorder = Recorder()
+    recorder.run(
+        first_step=7,
+        resumed_from="model.ckpt-7",
+        first=lambda step: (step, recorder.steps) == (7, []) and ends,
+    )
+    assert recorder.steps == ([] if ends else [7, 8, 9])
