@@ -1,5 +1,6 @@
 """Workers of a cluster, real processes: whatever is done to one of them, none hangs, and nothing is lost."""
 
+import json
 import os
 import re
 import shutil
@@ -429,3 +430,27 @@ def test_a_run_goes_on_with_other_devices(workers, undisturbed, kind):
     workers.run(*TRAINING)
     assert "Continuing from" in said(folder)
     check_close(folder, undisturbed.folders[0])
+
+
+@pytest.mark.slow
+def test_scores_on_the_way_are_the_chiefs_and_a_signal_in_one_stops_all(workers):
+    """Evaluations are predictions of all; a vote before each batch ends one that is asked to."""
+    scored = [*TRAINING, "--predict_file=long.json", "--eval_steps=25"]
+    for folder in workers.folders:
+        data = json.loads((folder / "dev.json").read_text())
+        (folder / "long.json").write_text(json.dumps({"data": data["data"] * 400}))
+    chief, other = workers.start(0, *scored), workers.start(1, *scored)
+    chief.wait_for(lambda folder: any((folder / "tmp").glob("bert_squad.tmp-*/*.tmp-*")))
+    other.send(signal.SIGTERM)
+    assert (chief.code(), other.code()) == (143, 143)
+    for worker in (chief, other):
+        assert "after step 25 of 60" in own_lines(worker.folder)[-1]
+    assert not (chief.folder / "output/eval_history.jsonl").exists()
+    chief, other = workers.start(0, *scored), workers.start(1, *scored)
+    assert (chief.code(), other.code()) == (0, 0), said(chief.folder)
+    rows = [
+        json.loads(line) for line in (chief.folder / "output/eval_history.jsonl").read_text().splitlines()
+    ]
+    assert [row["step"] for row in rows] == [25, 50, 60]
+    assert (chief.folder / "output/best/predictions.json").exists()
+    assert not (other.folder / "output/best").exists()
