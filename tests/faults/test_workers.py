@@ -446,6 +446,7 @@ def test_scores_on_the_way_are_the_chiefs_and_a_signal_in_one_stops_all(workers)
     for worker in (chief, other):
         assert "after step 25 of 60" in own_lines(worker.folder)[-1]
     assert not (chief.folder / "output/eval_history.jsonl").exists()
+    scored = [*TRAINING, "--predict_file=dev.json", "--eval_steps=25"]
     chief, other = workers.start(0, *scored), workers.start(1, *scored)
     assert (chief.code(), other.code()) == (0, 0), said(chief.folder)
     rows = [
