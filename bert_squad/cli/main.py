@@ -15,6 +15,7 @@ from bert_squad.activity import activity_at
 from bert_squad.bert_config import BertConfig
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.native_logs import heed_log_level
 from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
 from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_signals
@@ -121,6 +122,7 @@ def _run(config: SquadConfig) -> int:
     config.check_input_files()
     from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
 
+    heed_log_level()
     pipeline.run(config, bert_config)
     return 0
 

@@ -72,7 +72,9 @@ class Worker:
 
 def complaints(folder: Path) -> list[str]:
     """Return the lines of a process that are neither its last words nor a log of what it does."""
-    harmless = re.compile(r"run_squad\.py: |I[0-9]{4} |WARNING: All log messages before absl::InitializeLog")
+    harmless = re.compile(
+        r"run_squad\.py: |I[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+ +[0-9]+ [a-z_]+\.py:"
+    )
     return [line for line in said(folder).splitlines() if line and not harmless.match(line)]
 
 
