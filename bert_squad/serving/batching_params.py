@@ -25,7 +25,7 @@ batch_timeout_micros { value: 0 }
 max_enqueued_batches { value: 10 }
 
 # The server would pad features with their first value, which makes of [CLS] and a mask of 1 words that are none. So
-# requests for features that are batched must have one length; others are refused (FAILED_PRECONDITION).
+# requests for features that share a batch must have one length, else all of them are refused (FAILED_PRECONDITION).
 pad_variable_length_inputs: false
 
 # No allowed_batch_sizes: the server would fill up a batch with a question that it holds, and answer that several times.
