@@ -16,7 +16,7 @@ help:
 	@echo "make test         run the tests"
 	@echo "make check        format, lint, types, tests: what CI runs"
 	@echo "make check-all    the same with the slow tests, and the tests on each Python that is found. Slow tests that ask"
-	@echo "                  exports elsewhere (TensorFlow 2.1.4, 2.6.2, 2.12.1, OpenVINO, ONNX) download what they need to"
+	@echo "                  exports elsewhere (TensorFlow 2.1.4, 2.6.2, 2.12.1, OpenVINO, ONNX, Gradio) download what they need to"
 	@echo "                  \$$BERT_SQUAD_TEST_ENVIRONMENTS, default ~/.cache/bert_squad/environments, and keep it: 7 GB"
 	@echo "make bench        measure speed against peers"
 	@echo "make peers        install torch and transformers, for comparisons"

@@ -100,6 +100,18 @@ def size_of(path: str) -> int:
         return gfile().stat(path).length
 
 
+def modified_at(path: str) -> float:
+    """Return when a file was last written to, in seconds since 1970.
+
+    Raises:
+      OSError: when it cannot be read.
+    """
+    if not is_remote(path):
+        return os.stat(path).st_mtime
+    with reached(path):
+        return gfile().stat(path).mtime_nsec / 1e9
+
+
 def open_to_read(path: str) -> BinaryIO:
     """Open a file to read bytes; one that is remote is read at once.
 

@@ -6,6 +6,7 @@ included; a Hugging Face directory has no place for slots. What is left behind i
 """
 
 import dataclasses
+import os
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from bert_squad.checkpoints.loading import (
     check_layers,
     is_ignored,
 )
+from bert_squad.checkpoints.model_card import check_base_model, flags_beside, model_card, scores_beside
 from bert_squad.checkpoints.model_files import ModelDescription, describe_model
 from bert_squad.checkpoints.names import GLOBAL_STEP
 from bert_squad.checkpoints.reader import CheckpointReader, check_shape
@@ -40,7 +42,7 @@ class ConversionSummary:
       written: variables that are in both.
       dropped: entries of the source that the target has no place for, Adam slots for one.
       absent: variables of a question answering model that neither has: its span head or pooler.
-      note: what else should be known, or empty.
+      note: what else should be known, a line each, or empty.
     """
 
     source: str
@@ -62,7 +64,7 @@ class ConversionSummary:
         lines += [
             f"  in neither, so whoever loads it starts from random values: {name}" for name in self.absent
         ]
-        lines += [f"  {self.note}"] if self.note else []
+        lines += [f"  {note}" for note in self.note.splitlines()]
         return "\n".join(lines)
 
 
@@ -74,6 +76,7 @@ def convert(
     bert_config_file: str | None = None,
     vocab_file: str | None = None,
     do_lower_case: bool | None = None,
+    base_model: str | None = None,
 ) -> ConversionSummary:
     """Convert a checkpoint.
 
@@ -86,6 +89,7 @@ def convert(
       bert_config_file: the configuration; None to look beside the source. Hugging Face output needs one.
       vocab_file: the vocabulary; likewise.
       do_lower_case: whether the model is uncased; None to find out.
+      base_model: for the model card of Hugging Face output, the name on the hub of what it was trained from, or None.
 
     Returns:
       The summary.
@@ -97,13 +101,18 @@ def convert(
     """
     if to not in KINDS:
         raise ConfigError(f"--to is one of {', '.join(KINDS)}, not {to!r}.")
+    check_base_model(base_model)
     reader = open_checkpoint(source)
     description = describe_model(
         source, bert_config_file=bert_config_file, vocab_file=vocab_file, do_lower_case=do_lower_case
     )
     _check_encoder(reader, description.bert_config, source)
-    write = _write_tf1 if to == "tf1" else _write_huggingface
-    written, path = write(reader, source, target, description)
+    notes = [GELU_NOTE] if reader.has_exact_gelu else []
+    if to == "tf1":
+        written, path = _write_tf1(reader, source, target, description)
+    else:
+        written, path, note = _write_huggingface(reader, source, target, description, base_model)
+        notes += [note] if note else []
     return ConversionSummary(
         source=source,
         kind=reader.kind,
@@ -111,7 +120,7 @@ def convert(
         written=tuple(sorted(set(written) & set(reader))),
         dropped=tuple(sorted(set(reader) - set(written))),
         absent=tuple(v.legacy for v in (*names.SPAN_HEAD, *names.POOLER) if v.legacy not in reader.shapes),
-        note=GELU_NOTE if reader.has_exact_gelu else "",
+        note="\n".join(notes),
     )
 
 
@@ -150,8 +159,12 @@ def _write_tf1(
 
 
 def _write_huggingface(
-    reader: CheckpointReader, source: str, target: str, description: ModelDescription
-) -> tuple[list[str], str]:
+    reader: CheckpointReader,
+    source: str,
+    target: str,
+    description: ModelDescription,
+    base_model: str | None,
+) -> tuple[list[str], str, str]:
     check_writable_target(target)
     if description.bert_config is None:
         raise ConfigError(
@@ -165,7 +178,24 @@ def _write_huggingface(
         )
     step = reader.step
     weights = _bert_weights(reader, source)
-    write_huggingface_directory(
-        target, weights, description.bert_config, description.vocabulary, description.do_lower_case, step
+    scores = scores_beside(reader.path)
+    card = model_card(
+        os.path.basename(os.path.realpath(target)),
+        description.bert_config,
+        do_lower_case=description.do_lower_case,
+        has_span_head=all(variable.legacy in weights for variable in names.SPAN_HEAD),
+        step=step,
+        scores=scores.values,
+        flags=flags_beside(reader.path),
+        base_model=base_model,
     )
-    return [*weights, *([GLOBAL_STEP] if step is not None else [])], target
+    write_huggingface_directory(
+        target,
+        weights,
+        description.bert_config,
+        description.vocabulary,
+        description.do_lower_case,
+        card,
+        step,
+    )
+    return [*weights, *([GLOBAL_STEP] if step is not None else [])], target, scores.note

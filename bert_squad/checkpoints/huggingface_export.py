@@ -4,6 +4,7 @@
     model.safetensors       the weights, float32; the step is kept in its metadata
     vocab.txt               the vocabulary, byte by byte
     tokenizer_config.json   whether the tokenizer lower-cases, and the special tokens
+    README.md               the model card
 
 The directory appears whole under its name, or not at all.
 """
@@ -20,6 +21,7 @@ from safetensors.numpy import save_file
 from bert_squad import files, whole_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints.huggingface import CONFIG_FILE, STEP_KEY, WEIGHTS_FILE
+from bert_squad.checkpoints.model_card import CARD_FILE
 from bert_squad.checkpoints.model_files import VOCAB_FILE
 from bert_squad.checkpoints.names import from_legacy
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_CONFIG_FILE
@@ -33,6 +35,7 @@ def write_huggingface_directory(
     bert_config: BertConfig,
     vocabulary: bytes,
     do_lower_case: bool,
+    card: str,
     step: int | None = None,
 ) -> None:
     """Write a Hugging Face model.
@@ -43,6 +46,7 @@ def write_huggingface_directory(
       bert_config: the model's.
       vocabulary: contents of `vocab.txt`.
       do_lower_case: whether the tokenizer lower-cases.
+      card: contents of `README.md`.
       step: number of training steps done, or None.
 
     Raises:
@@ -61,6 +65,7 @@ def write_huggingface_directory(
             files.join(temporary, TOKENIZER_CONFIG_FILE), tokenizer_config(bert_config, do_lower_case)
         )
         files.write_bytes(files.join(temporary, VOCAB_FILE), vocabulary)
+        files.write_bytes(files.join(temporary, CARD_FILE), card.encode())
         _write_weights(files.join(temporary, WEIGHTS_FILE), weights, step)
 
 

@@ -21,10 +21,12 @@ inspect prints the kind, the step, the encoder's sizes, and every variable with 
 convert copies the weights unchanged.
   --to=tf1: TARGET is the prefix of the new checkpoint, or a directory for it. A TF1 source keeps its Adam slots.
   --to=huggingface: TARGET is a new directory for config.json, model.safetensors, vocab.txt and
-      tokenizer_config.json, which transformers loads as BertForQuestionAnswering. It has no Adam slots.
+      tokenizer_config.json, which transformers loads as BertForQuestionAnswering. It has no Adam slots. README.md is a
+      model card with the scores of eval_results.json beside SOURCE, if they are of this checkpoint.
   --bert_config_file, --vocab_file: what goes with the weights. By default what lies beside SOURCE.
   --[no]do_lower_case: whether the model is uncased. By default what the tokenizer's settings say, or what the
-      vocabulary looks like."""
+      vocabulary looks like.
+  --base_model: for the model card, the name on the hub of the model that this one was trained from."""
 
 
 def _define_flags() -> flags.FlagValues:
@@ -34,6 +36,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_string("bert_config_file", None, "Configuration of the model.", flag_values=flag_values)
     flags.DEFINE_string("vocab_file", None, "Vocabulary of the model.", flag_values=flag_values)
     flags.DEFINE_boolean("do_lower_case", None, "Whether the model is uncased.", flag_values=flag_values)
+    flags.DEFINE_string("base_model", None, "For the model card.", flag_values=flag_values)
     return flag_values
 
 
@@ -74,10 +77,13 @@ def main(program: str, words: list[str]) -> int:
         return 0
     if flag_values["to"].value is None:
         raise ConfigError("convert needs --to=tf1 or --to=huggingface.")
+    if flag_values["base_model"].present and flag_values["to"].value != "huggingface":
+        raise ConfigError("--base_model is for the model card, which --to=huggingface writes.")
     from bert_squad.checkpoints.convert import convert
 
     source, target = paths
-    values = {name: flag_values[name].value for name in ("bert_config_file", "vocab_file", "do_lower_case")}
+    options = ("bert_config_file", "vocab_file", "do_lower_case", "base_model")
+    values = {name: flag_values[name].value for name in options}
     with doing(f"converting {source}"):
         summary = convert(source, target, flag_values["to"].value, **values)
     with contextlib.suppress(OutputError):  # what it says is of less worth than what was written

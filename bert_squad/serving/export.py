@@ -6,6 +6,7 @@
         assets.extra/
           tf_serving_warmup_requests one request for each signature, run by the server before it takes others
           vocab.txt                  for clients that tokenize by themselves
+        batching_params.pbtxt        how the server may answer requests together, if it is told to
         export.json                  where the model comes from
 
 A server polls `export_dir` and takes any new number for a complete model. So a version is written under a name
@@ -28,6 +29,7 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.config import EXPORT_DTYPES, EXPORT_SIGNATURES, SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.serving.batching_params import write_batching_params
 from bert_squad.serving.older_servers import open_to_older_servers
 from bert_squad.serving.signatures import ServedModel
 from bert_squad.serving.text_operations import load_tensorflow_text
@@ -103,6 +105,7 @@ def export_model(
         files.make_directory(extra, "--export_dir")
         files.write_bytes(files.join(extra, VOCABULARY), tokenizer.vocab_content)
         write_warmup_requests(temporary, extra)
+        write_batching_params(temporary)
     logging.info("Exported the model to %s", version_dir)
     return version_dir
 

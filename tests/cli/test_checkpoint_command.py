@@ -38,6 +38,7 @@ def test_inspect_and_convert(folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Converted model.ckpt (TF1 checkpoint) to hf: 42 variables written, 0 dropped.\n"
     assert sorted(os.listdir(folder / "hf")) == [
+        "README.md",
         "config.json",
         "model.safetensors",
         "tokenizer_config.json",
@@ -89,6 +90,7 @@ def test_the_help_of_the_program_names_the_subcommand():
         (["convert", "a", "--to=tf1"], "convert takes SOURCE and TARGET, not 1 paths"),
         (["convert", "a", "b"], "convert needs --to=tf1 or --to=huggingface"),
         (["convert", "a", "b", "--to=onnx"], "flag --to=onnx: value should be one of <tf1|huggingface>"),
+        (["convert", "a", "b", "--to=tf1", "--base_model=c"], "--base_model is for the model card"),
         (["convert", "a", "b", "--too=tf1"], "Unknown flag --too; the nearest known one is --to"),
     ],
 )
@@ -116,9 +118,15 @@ def test_flags_reach_convert_wherever_they_stand(monkeypatch, capsys):
         "b",
         "--vocab_file=v",
         "--bert_config_file=c",
+        "--base_model=owner/bert",
     ]
     assert checkpoint.main("bert-squad checkpoint", words) == 0
-    expected = {"bert_config_file": "c", "vocab_file": "v", "do_lower_case": False}
+    expected = {
+        "bert_config_file": "c",
+        "vocab_file": "v",
+        "do_lower_case": False,
+        "base_model": "owner/bert",
+    }
     assert calls == [(("a", "b", "huggingface"), expected)]
     assert capsys.readouterr().out == "done\n"
 

@@ -1,4 +1,4 @@
-"""The snippets of docs/serving.md, run as they stand."""
+"""The snippets of docs/serving.md, run as they stand; those over gRPC are run by test_grpc.py."""
 
 import base64
 import json
@@ -8,14 +8,10 @@ import sys
 
 import pytest
 import tensorflow as tf
-from program import ROOT
+from google.protobuf import text_format
+from serving.pages import SERVING_MD, snippets
+from serving.server_protos import BatchingParameters, MonitoringConfig
 from serving.test_without_bert_squad import SAVED_MODEL_CLI
-
-SERVING_MD = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-
-
-def snippets(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", SERVING_MD, re.MULTILINE | re.DOTALL)
 
 
 def as_the_server_reads(instances, specs):
@@ -33,7 +29,7 @@ def as_the_server_reads(instances, specs):
 
 
 def test_every_signature_has_its_rest_request(loaded_v2):
-    requests = list(map(json.loads, snippets("json")))
+    requests = list(map(json.loads, snippets("json", "REST")))
     assert sorted(request["signature_name"] for request in requests) == sorted(loaded_v2.signatures)
     for request in requests:
         assert set(request) == {"signature_name", "instances"}
@@ -48,58 +44,19 @@ def test_every_signature_has_its_rest_request(loaded_v2):
             assert outputs["unique_ids"].numpy().tolist() == [1000000000]
 
 
-class FakeStub:
-    """Answers requests as the server would, from a loaded model; notes what it was asked."""
-
-    def __init__(self, loaded):
-        self.loaded = loaded
-        self.asked = []
-
-    def __call__(self, channel):
-        return self
-
-    def Predict(self, request, timeout):  # noqa: N802  the server's name
-        from tensorflow_serving.apis import predict_pb2
-
-        request = predict_pb2.PredictRequest.FromString(request.SerializeToString())
-        signature = self.loaded.signatures[request.model_spec.signature_name]
-        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
-        specs = signature.structured_input_signature[1]
-        assert {name: value.dtype for name, value in inputs.items()} == {
-            name: spec.dtype for name, spec in specs.items()
-        }
-        response = predict_pb2.PredictResponse()
-        for name, value in signature(**inputs).items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
-        self.asked.append(request.model_spec.signature_name)
-        return response
-
-
-def test_the_grpc_snippets_ask_every_signature(loaded_v2, monkeypatch, capsys):
-    pytest.importorskip("grpc")
-    stubs = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
-    fake = FakeStub(loaded_v2)
-    monkeypatch.setattr(stubs, "PredictionServiceStub", fake)
-    code = [snippet for snippet in snippets("python") if "bert_squad.serving" not in snippet]
-    names: dict = {}
-    for snippet in code:
-        exec(compile(snippet, "docs/serving.md", "exec"), names)
-        if "channel" in names:
-            names["channel"].close()
-    assert sorted(fake.asked) == sorted(loaded_v2.signatures)
-    assert "[1000000000] (1, 5)" in capsys.readouterr().out
-
-
 def test_the_python_snippet(exported_v2, loads_once, capsys):
-    (code,) = (snippet for snippet in snippets("python") if "bert_squad.serving" in snippet)
+    (code,) = snippets("python", "From Python")
     assert '"output/export"' in code
     exec(code.replace('"output/export"', repr(exported_v2.path)), {})
     assert "'probability'" in capsys.readouterr().out
 
 
 def test_the_shell_lines(exported_v2, loads_once, tmp_path, monkeypatch, capsys):
-    # What is between the first and the last two is tried by test_other_libraries.
-    docker, *_, ask, show = (snippet.replace("\\\n", " ") for snippet in snippets("shell"))
+    # What converts an export is tried by test_other_libraries.
+    docker, ask, show = (
+        snippets("shell", title)[0].replace("\\\n", " ")
+        for title in ("Start a server", "Ask from the shell", "Look into a model")
+    )
     words = shlex.split(docker)
     assert words[:2] == ["docker", "run"]
     assert words[-1] == "tensorflow/serving"
@@ -125,6 +82,59 @@ def test_the_shell_lines(exported_v2, loads_once, tmp_path, monkeypatch, capsys)
     assert SAVED_MODEL_CLI.endswith(words[2])
     monkeypatch.setattr(sys, "argv", ["saved_model_cli", *words[3:]])
     assert sys.argv[1:] == ["show", "--dir", "output/export/1718000000", "--tag_set", "serve", "--all"]
+
+
+def test_the_files_of_a_server_are_what_it_reads():
+    """Each has the fields that the server's own protocol buffers have, and says what the page says of it."""
+    config_pb2 = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
+    first, then = (
+        text_format.Parse(text, config_pb2.ModelServerConfig())
+        for text in snippets("proto", "Versions and labels")
+    )
+    for models, labels in (
+        (first, {"stable": 1718000000}),
+        (then, {"stable": 1718000000, "canary": 1718090000}),
+    ):
+        (model,) = models.model_config_list.config
+        assert (model.name, model.base_path, model.model_platform) == ("squad", "/models/squad", "tensorflow")
+        assert dict(model.version_labels) == labels
+        assert set(labels.values()) <= set(model.model_version_policy.specific.versions)
+
+    (metrics,) = snippets("proto", "Metrics")
+    monitoring = text_format.Parse(metrics, MonitoringConfig())
+    assert monitoring.prometheus_config.enable
+    assert f"http://localhost:8501{monitoring.prometheus_config.path}" in SERVING_MD
+
+    (threads,) = snippets("proto", "Requests together")
+    assert text_format.Parse(threads, BatchingParameters()).num_batch_threads.value == 2
+
+
+@pytest.mark.parametrize(
+    "title", ["Versions and labels", "Requests together", "Metrics", "bfloat16 in the server"]
+)
+def test_every_line_that_starts_a_server_gives_it_the_files(title):
+    (docker,) = (snippet for snippet in snippets("shell", title) if snippet.startswith("docker"))
+    words = shlex.split(docker.replace("\\\n", " "))
+    image = words.index("tensorflow/serving")
+    mounted = [word.split(":")[1] for word in words[:image] if word.startswith("$PWD/")]
+    for word in words[image + 1 :]:
+        flag, _, value = word.partition("=")
+        assert flag in SERVER_FLAGS
+        assert not value.startswith("/") or value in mounted
+
+
+# Of tensorflow/serving, model_servers/main.cc; mixed_precision since its pull request 2193 of 2024.
+SERVER_FLAGS = {
+    "--allow_version_labels_for_unavailable_models",
+    "--batching_parameters_file",
+    "--enable_batching",
+    "--enable_per_model_batching_parameters",
+    "--mixed_precision",
+    "--model_config_file",
+    "--model_config_file_poll_wait_seconds",
+    "--monitoring_config_file",
+    "--rest_api_port",
+}
 
 
 def test_the_tables_name_all_inputs_and_outputs(loaded_v2):
