@@ -93,6 +93,18 @@ class BertConfig:
         return embeddings * hidden + self.num_hidden_layers * layer + hidden * (hidden + 1) + 2 * (hidden + 1)
 
     @property
+    def description(self) -> str:
+        """Its size in words.
+
+        >>> BertConfig(vocab_size=30522).description
+        '12 layers of 768 with 12 heads, 109,494,530 weights'
+        """
+        return (
+            f"{self.num_hidden_layers} layers of {self.hidden_size} with {self.num_attention_heads} heads, "
+            f"{self.num_parameters:,} weights"
+        )
+
+    @property
     def head_size(self) -> int:
         """Width D of one attention head."""
         return self.hidden_size // self.num_attention_heads

@@ -57,6 +57,7 @@ class SquadConfig:
     allow_random_weights: bool = False
     allow_changed_run: bool = False
     keep_checkpoint_max: int = 5
+    log_file: str | None = None
     summary_steps: int = 100
     eval_steps: int = 0
     eval_max_questions: int = 0

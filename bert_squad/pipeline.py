@@ -100,6 +100,7 @@ class _Run:
 
     def run(self) -> dict[str, float] | None:
         logging.info("Running on %s.", self.devices.description)
+        logging.info("The model: %s.", self.bert_config.description)
         with self.devices.taking_part(), contextlib.ExitStack() as stack:
             self.check_same_in_all()
             if self.config.init_checkpoint and self.devices.is_chief:

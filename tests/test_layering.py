@@ -14,6 +14,7 @@ from program import ROOT, environment
 ROOMS = [
     "errors",
     "activity",
+    "progress",
     "files",
     "links",
     "whole_files",
@@ -42,6 +43,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad",
     "bert_squad.errors",
     "bert_squad.activity",
+    "bert_squad.progress",
     "bert_squad.files",
     "bert_squad.links",
     "bert_squad.whole_files",

@@ -1,11 +1,9 @@
 """Prediction in two halves: questions are prepared once, and answered as often as the model has new weights."""
 
 import collections
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
-from absl import logging
 
 from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_predictions
 from bert_squad.answers.prediction import make_predictor
@@ -21,9 +19,8 @@ from bert_squad.data.windows import WindowLengths, make_windows
 from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.errors import OutOfMemoryError, first_line
 from bert_squad.model.squad_model import BertForSquad
+from bert_squad.progress import shown
 from bert_squad.text.tokenization import FullTokenizer
-
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 class PreparedQuestions:
@@ -93,9 +90,8 @@ class PreparedQuestions:
             null_score_diff_threshold=config.null_score_diff_threshold,
             verbose_logging=config.verbose_logging,
         )
-        return stream_predictions(
-            self._examples, self._features(), self._reported(self._results(before_batch)), options
-        )
+        results = shown(self._results(before_batch), "predicted", self.num_features, "features")
+        return stream_predictions(self._examples, self._features(), results, options)
 
     def write_answers(
         self,
@@ -135,12 +131,3 @@ class PreparedQuestions:
         """Make the features of the records again, one at a time: that is quicker than to keep them all."""
         windows = make_windows(self._examples, self._tokenizer, self._lengths, is_training=False)
         return map(InputFeatures.from_window, windows)
-
-    def _reported(self, results: Iterable[RawResult]) -> Iterator[RawResult]:
-        """Pass results on, logging every ten seconds how far they are."""
-        last = time.monotonic()
-        for count, result in enumerate(results, start=1):
-            if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
-                logging.info("predicted %d of %d features", count, self.num_features)
-            yield result

@@ -86,6 +86,7 @@ NEW_FLAGS = (
         "What an export can be asked: all, or features only, which needs no TensorFlow Text and converts to ONNX.",
     ),
     ("keep_checkpoint_max", "Checkpoints to keep in --output_dir; older ones are deleted."),
+    ("log_file", "Write the log to the end of this file, too."),
     (
         "summary_steps",
         "Steps from one point of the curves for TensorBoard to the next, which are in --output_dir; 0: no curves.",

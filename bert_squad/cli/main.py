@@ -14,7 +14,7 @@ from bert_squad import whole_files
 from bert_squad.activity import activity_at
 from bert_squad.bert_config import BertConfig
 from bert_squad.cli import flags as cli_flags
-from bert_squad.cli import streams
+from bert_squad.cli import log_file, streams
 from bert_squad.cli.native_logs import heed_log_level
 from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def say(text: str) -> None:
         streams.complain(f"{program}: {text}")
+        log_file.write_last_words(f"{program}: {text}")
 
     streams.make_usable()
     try:
@@ -76,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # none of ours: a defect, or a failure that nobody thought of
         _say_unexpected(say, error)
         return 1
+    finally:
+        log_file.stop_writing()
 
 
 def _say_unexpected(say, error: Exception) -> None:
@@ -120,6 +123,8 @@ def _run(config: SquadConfig) -> int:
     bert_config = BertConfig.from_json_file(config.bert_config_file)
     config.validate(bert_config)
     config.check_input_files()
+    if config.log_file is not None:
+        log_file.begin_writing(config.log_file)
     from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
 
     heed_log_level()

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, NamedTuple
 
 from absl import logging
@@ -23,6 +23,7 @@ from bert_squad.data.features import InputFeatures, logged
 from bert_squad.data.passages import Tokenizer
 from bert_squad.data.windows import LossNotes, Window, WindowLengths, make_windows
 from bert_squad.errors import DataError, OutputError
+from bert_squad.progress import shown
 
 _OPEN_FILES = "/proc/self/fd"  # Linux: a name for each open file, also one that was deleted since
 _LONGEST_REASON = 200  # characters of TensorFlow's messages, which may quote whole records
@@ -76,6 +77,8 @@ def write_features(
       OutputError: when the file cannot be written.
     """
     notes = LossNotes(is_training, lengths.max_query_length)
+    if isinstance(examples, Sized):
+        examples = shown(examples, "converted", len(examples), "questions")
     windows = make_windows(examples, tokenizer, lengths, is_training, notes)
     with open_writer(path, is_training) as writer:
         for window in logged(windows):

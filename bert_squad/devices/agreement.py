@@ -18,7 +18,7 @@ _READ_BY_ALL = {
     "predict_file": "the questions",
 }
 # Where things lie is each machine's own affair, and some is used by the chief alone.
-_NOT_COMPARED = ("bert_config_file", "init_checkpoint", "output_dir", "export_dir", *_READ_BY_ALL)
+_NOT_COMPARED = ("bert_config_file", "init_checkpoint", "output_dir", "export_dir", "log_file", *_READ_BY_ALL)
 
 
 def describe_process(
@@ -40,7 +40,8 @@ def describe_process(
     }
     described |= {f"`{name}` of the model": repr(value) for name, value in bert_config.to_dict().items()}
     described["the vocabulary"] = _digest(json.dumps(sorted(vocab.items())).encode())
-    for flag, what in (("train_file", config.do_train), ("predict_file", config.do_predict)):
+    answers = config.do_predict or config.eval_steps
+    for flag, what in (("train_file", config.do_train), ("predict_file", answers)):
         if what:
             described[_READ_BY_ALL[flag]] = _digest_of_file(getattr(config, flag))
     return described | {"TensorFlow": tf.__version__}

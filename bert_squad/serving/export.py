@@ -80,6 +80,7 @@ def export_model(
             f"--export_signatures must be one of {', '.join(EXPORT_SIGNATURES)}, not {signatures!r}."
         )
     check_exportable(export_dir, signatures)
+    logging.info("Exporting the model, %s weights, to %s", dtype, export_dir)
     whole_files.remove_abandoned(export_dir)
     version = _next_version(export_dir)
     version_dir = ""

@@ -2,16 +2,15 @@
 
 import contextlib
 import math
-import sys
 import time
 
 import tqdm
 from absl import logging
 
+from bert_squad.progress import SECONDS_BETWEEN_LINES, is_terminal
 from bert_squad.training.history import Row
 from bert_squad.training.loop import StepValues
 
-SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_DISPLAYS = 0.1
 
 
@@ -35,7 +34,7 @@ class TrainingProgress:
         self._score = ""  # of the last evaluation, shown behind the rest
 
     def __enter__(self) -> "TrainingProgress":
-        if _is_terminal():
+        if is_terminal():
             self._bar = tqdm.tqdm(
                 initial=self._first_step,
                 total=self._num_train_steps,
@@ -89,10 +88,3 @@ class TrainingProgress:
             rate,
             tqdm.tqdm.format_interval(left),
         )
-
-
-def _is_terminal() -> bool:
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # a daemon has none, or has closed it
-        return False

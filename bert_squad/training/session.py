@@ -78,13 +78,20 @@ def train_model(
     if devices.is_chief:
         write_record(config.output_dir, this_run, first_step)
     logging.info("  Num steps = %d", num_train_steps)
+    num_warmup_steps = int(num_train_steps * config.warmup_proportion)
+    logging.info(
+        "  Learning rate = %g after %d steps of warm-up, then down to 0; a checkpoint every %d steps",
+        config.learning_rate,
+        num_warmup_steps,
+        config.save_checkpoints_steps,
+    )
     _log_parts(config, devices)
     train_step = make_train_step(
         model,
         optimizer,
         learning_rate=config.learning_rate,
         num_train_steps=num_train_steps,
-        num_warmup_steps=int(num_train_steps * config.warmup_proportion),
+        num_warmup_steps=num_warmup_steps,
         seed=config.seed,
         scales_loss=compute.dtype == "float16",
         jit_compile=compute.jit_compile,

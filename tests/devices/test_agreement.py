@@ -18,6 +18,7 @@ OWN = {
     "bert_config_file",
     "init_checkpoint",
     "output_dir",
+    "log_file",
     "export_dir",
     "vocab_file",
     "train_file",

@@ -42,7 +42,7 @@ class Unread:
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_values_that_are_not_shown_are_not_read(monkeypatch, is_terminal):
-    monkeypatch.setattr(progress, "_is_terminal", lambda: is_terminal)
+    monkeypatch.setattr(progress, "is_terminal", lambda: is_terminal)
     monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
     with TrainingProgress(first_step=0, num_train_steps=4, batch_size=8) as bar:
         bar.update(StepValues(1, 2.5, 1e-4, 0.75, seconds=1.0))
