@@ -32,7 +32,7 @@ from bert_squad.devices.agreement import check_same, describe_process
 from bert_squad.devices.strategies import open_devices
 from bert_squad.errors import ConfigError, DataError, first_line
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.run_record import check_same_run, describe_run
+from bert_squad.run_record import check_same_run, describe_run, read_record, record_scores
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.evaluations import BEST, check_best
 from bert_squad.training.history import HISTORY
@@ -84,7 +84,8 @@ class _Run:
         self.unscorable: str | None = None  # why they cannot be scored
         self.export_dir = config.export_dir or self.path(EXPORT)
         self.tuned: TunedThreshold | None = None  # by this run
-        self.step: int | None = None  # of the weights, if anything says it
+        self.place: str | None = None  # of the checkpoint that is used
+        self.step: int | None = None  # of its weights, if anything says it
         self.devices = open_devices(config, self.compute)
         self.records_dir = config.output_dir
 
@@ -262,7 +263,7 @@ class _Run:
         config = self.config
         if config.use_best:
             check_best(config.output_dir)
-        place, self.step = load_to_predict(
+        self.place, self.step = load_to_predict(
             self.model,
             self.path(BEST) if config.use_best else config.output_dir,
             config.init_checkpoint,
@@ -271,10 +272,10 @@ class _Run:
         )
         if config.do_predict:
             self.devices.copy_from_chief(self.model.weights)
-        if place and not config.do_train:  # else it was compared before training
+        if self.place and not config.do_train:  # else it was compared before training
             choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
-            check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
+            check_same_run(self.place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
         if config.takes_tuned_threshold:
             self.take_tuned_threshold()
 
@@ -345,6 +346,8 @@ class _Run:
             self.questions, config.output_dir, has_null_odds=config.version_2_with_negative, more=more
         )
         logging.info("Writing metrics to: %s", self.path(EVAL_RESULTS))
+        if self.place and files.is_same(self.place, config.output_dir):
+            record_scores(self.place, {"step": self.step, "predict_file": config.predict_file, **metrics})
         try:
             print(format_metrics_table(metrics), flush=True)
         except (OSError, ValueError) as error:  # the reader is gone, or the disk full: the file has it all
@@ -370,4 +373,5 @@ class _Run:
             self.export_dir,
             self.config.export_dtype,
             self.config.export_signatures,
+            training=read_record(self.place) if self.place else None,
         )

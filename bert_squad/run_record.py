@@ -2,12 +2,13 @@
 
 A checkpoint holds weights and a step, nothing else. Whoever continues with other data, another learning rate or another
 vocabulary gets numbers of neither run; the record (`run.json`) shows it. Directories that the legacy script left have
-none.
+none. What each command did of the training, and how well it answers in the end, is added to it.
 """
 
 import dataclasses
 import hashlib
 import json
+import platform
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from absl import logging
 from bert_squad import files, whole_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.config import SquadConfig
-from bert_squad.errors import BertSquadError, ConfigError
+from bert_squad.errors import BertSquadError, ConfigError, OutputError
 from bert_squad.json_files import read_json
 
 RUN_RECORD = "run.json"
@@ -38,6 +39,8 @@ _FLAGS = (
 )
 # Of the model; what shapes do not show is listed first and makes nonsense of the weights.
 _MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")
+# What is added to the record on the way, and stays when training goes on.
+_ADDED = ("sessions", "scores")
 _RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -196,6 +199,71 @@ def write_record(directory: str, run: Mapping[str, Any], step: int) -> None:
         if not changes and old.get("earlier") is not None:
             return
         earlier = [*earlier, {"until_step": step, "changed": changes}] if changes else earlier
-    record = {**run, "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "earlier": earlier}
-    with whole_files.open_whole(path) as writer:
+    kept = {name: old[name] for name in _ADDED if old and step and name in old}
+    record = {**run, **kept, "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "earlier": earlier}
+    _write(directory, record)
+
+
+class SessionRecord:
+    """What one command did of a training, written to the record after each save.
+
+    A record that cannot be written any more is no reason to stop; there is one warning.
+
+    Args:
+      directory: of the checkpoints, where `write_record` has been.
+      config: the run; flags that are not as by default are recorded.
+      device: what it runs on, in words.
+      first_step: number of steps done before.
+    """
+
+    def __init__(self, directory: str, config: SquadConfig, device: str, first_step: int):
+        import tensorflow as tf
+
+        self._directory, self._started, self._has_failed = directory, time.monotonic(), False
+        defaults = {field.name: field.default for field in dataclasses.fields(SquadConfig)}
+        self._session: dict[str, Any] = {
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "first_step": first_step,
+            "last_step": first_step,
+            "seconds": 0.0,
+            "device": device,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "flags": {
+                name: value for name, value in dataclasses.asdict(config).items() if value != defaults[name]
+            },
+        }
+        record = read_record(directory) or {}
+        sessions = record.get("sessions") if first_step else []
+        self._before = sessions if isinstance(sessions, list) else []
+
+    def save(self, step: int) -> None:
+        """Record that so many steps are done and saved."""
+        self._session |= {"last_step": step, "seconds": round(time.monotonic() - self._started, 3)}
+        if not self._has_failed:
+            self._has_failed = not _add_to_record(
+                self._directory, {"sessions": [*self._before, self._session]}
+            )
+
+
+def record_scores(directory: str, scores: Mapping[str, Any]) -> None:
+    """Record how well the weights of a directory answer, and which questions."""
+    _add_to_record(directory, {"scores": dict(scores)})
+
+
+def _add_to_record(directory: str, more: Mapping[str, Any]) -> bool:
+    """Write entries to the record of a directory, if there is one; return whether that was possible."""
+    record = read_record(directory)
+    if record is None:
+        return True
+    try:
+        _write(directory, {**record, **more})
+    except OutputError as error:
+        logging.warning("%s The run goes on.", error)
+        return False
+    return True
+
+
+def _write(directory: str, record: Mapping[str, Any]) -> None:
+    with whole_files.open_whole(files.join(directory, RUN_RECORD)) as writer:
         writer.write(json.dumps(record, indent=4) + "\n")

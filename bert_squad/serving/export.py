@@ -18,7 +18,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -50,6 +50,8 @@ def export_model(
     export_dir: str,
     dtype: str = "float32",
     signatures: str = "all",
+    *,
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """Export a model as a SavedModel, with the signatures that `bert_squad.serving.signatures` lists.
 
@@ -64,6 +66,8 @@ def export_model(
         and outputs are the same.
       signatures: one of `EXPORT_SIGNATURES`. "features" leaves out those that answer texts, and with them the need for
         TensorFlow Text, here and where the model is loaded.
+      training: the record of the training that the weights come from, `run.json`, for `export.json`; None when there
+        is none.
 
     Returns:
       The path of the new version.
@@ -101,7 +105,8 @@ def export_model(
             tf.saved_model.save(served, target, signatures=served.functions)
             open_to_older_servers(target)
         description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
-        _write_json(files.join(temporary, EXPORT_JSON), {**description, FILES: described_files(temporary)})
+        description |= {"training": training, FILES: described_files(temporary)}
+        _write_json(files.join(temporary, EXPORT_JSON), description)
         extra = files.join(temporary, ASSETS_EXTRA)
         files.make_directory(extra, "--export_dir")
         files.write_bytes(files.join(extra, VOCABULARY), tokenizer.vocab_content)

@@ -22,7 +22,7 @@ from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.errors import ConfigError
 from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
-from bert_squad.run_record import check_same_run, describe_run, write_record
+from bert_squad.run_record import SessionRecord, check_same_run, describe_run, write_record
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.evaluations import Evaluations, Scorer, check_no_other_best
 from bert_squad.training.loop import make_train_step, train
@@ -77,6 +77,7 @@ def train_model(
     _write_records(config, tokenizer, examples, records)
     if devices.is_chief:
         write_record(config.output_dir, this_run, first_step)
+        session = SessionRecord(config.output_dir, config, devices.description, first_step)
     logging.info("  Num steps = %d", num_train_steps)
     num_warmup_steps = int(num_train_steps * config.warmup_proportion)
     logging.info(
@@ -102,6 +103,7 @@ def train_model(
     def save(step: int) -> str:
         if devices.is_chief:
             directory.save(config.output_dir, model, optimizer, step, config.keep_checkpoint_max)
+            session.save(step)
         return directory.prefix_of(config.output_dir, step)
 
     _take_steps(

@@ -4,11 +4,13 @@ import dataclasses
 import json
 
 import pytest
+from faults.runs import PREDICT, TRAIN, make_folder, run, said
 from tiny_config import TINY
 
+from bert_squad import run_record
 from bert_squad.config import SquadConfig
-from bert_squad.errors import ConfigError
-from bert_squad.run_record import check_same_run, describe_run, read_record, write_record
+from bert_squad.errors import ConfigError, OutputError
+from bert_squad.run_record import SessionRecord, check_same_run, describe_run, read_record, write_record
 
 CONFIG = SquadConfig(
     bert_config_file="bert_config.json", vocab_file="vocab.txt", output_dir="out", train_file="train.json"
@@ -121,3 +123,39 @@ def test_a_record_that_somebody_has_edited_ends_nothing(output, warnings, part, 
     write_record(output, describe(seed=1, data=b"[]"), 3)
     earlier = [change for change in read_record(output)["earlier"] if isinstance(change, dict)]
     assert [change["until_step"] for change in earlier if "until_step" in change] == [3]
+
+
+def test_sessions_scores_and_exports_are_on_record(tmp_path):
+    folder = make_folder(tmp_path)
+    training = [*TRAIN, "--output_dir=output", "--save_checkpoints_steps=4"]
+    assert run(folder, *training, "--num_train_epochs=1") == 0, said(folder)
+    assert run(folder, *training, "--num_train_epochs=2", *PREDICT, "--do_eval", "--do_export") == 0, said(
+        folder
+    )
+    record = json.loads((folder / "output/run.json").read_text())
+    sessions = record["sessions"]
+    assert [(of["first_step"], of["last_step"]) for of in sessions] == [(0, 6), (6, 12)]
+    assert [of["flags"]["num_train_epochs"] for of in sessions] == [1.0, 2.0]
+    assert all("CPU" in of["device"] and of["seconds"] > 0 and of["tensorflow"] for of in sessions)
+    scores = json.loads((folder / "output/eval_results.json").read_text())
+    assert record["scores"] == {"step": 12, "predict_file": "dev.json", **scores}
+    (description,) = (folder / "output/export").glob("*/**/export.json")
+    assert json.loads(description.read_text())["training"] == record
+
+
+def test_a_record_that_cannot_be_added_to_is_no_reason_to_stop(tmp_path, monkeypatch, warnings):
+    write_record(str(tmp_path), describe(), 0)
+    config = SquadConfig("bert_config.json", "vocab.txt", str(tmp_path), seed=7)
+    session = SessionRecord(str(tmp_path), config, "the CPU", 0)
+    session.save(4)
+    before = read_record(str(tmp_path))
+    assert before["sessions"][0]["flags"]["seed"] == 7
+
+    def refused(*_):
+        raise OutputError("Cannot write run.json (No space left on device).")
+
+    monkeypatch.setattr(run_record, "_write", refused)
+    session.save(8)
+    session.save(12)
+    assert read_record(str(tmp_path)) == before
+    assert warnings == ["Cannot write run.json (No space left on device). The run goes on."]
