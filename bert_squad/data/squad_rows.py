@@ -165,8 +165,8 @@ class RowArticles:
                 )
             names.append(found.get("text"))
             for first, last in spans:  # both inclusive
-                inside = 0 <= first <= last < len(context)
-                answers.append(_answer(context[first : last + 1] if inside else found.get("text"), first))
+                there = context[first : last + 1] if first >= 0 else ""
+                answers.append(_answer(_as_in_passage(found.get("text"), there), first))
         names += source["answers"] if isinstance(source.get("answers"), list) else []
         known = {answer["text"] for answer in answers}
         others = dict.fromkeys(name for name in names if isinstance(name, str) and name not in known)
@@ -194,6 +194,16 @@ class RowArticles:
 
 def _answer(text: Any, start: Any) -> dict[str, Any]:
     return {"text": text, "answer_start": start}
+
+
+def _as_in_passage(text: Any, there: str) -> Any:
+    """Return an answer as the passage writes it, if only case and spaces are others; `text` if it is another word.
+
+    >>> _as_in_passage("new york", "New  York"), _as_in_passage("York", "Riga")
+    ('New  York', 'York')
+    """
+    is_same = isinstance(text, str) and text.casefold().split() == there.casefold().split()
+    return there if is_same else text
 
 
 def _is_span(span: Any) -> bool:
