@@ -100,10 +100,10 @@ def check_data_set(
       DataError: when it has not the structure of SQuAD data, so that there are no questions to check.
     """
     read, trained = _Collected(), _Collected()
+    asked = _read(data, read, is_training=False)
     is_version_2 = options.version_2_with_negative
     if is_version_2 is None:
         is_version_2 = any("is_impossible" in qa for _, _, qa in _questions(data))
-    asked = _read(data, read, is_training=False)
     several = options.several_answers if options.trains else "first"
     answered = _read(
         data, trained, is_training=True, version_2_with_negative=is_version_2, several_answers=several
