@@ -155,18 +155,22 @@ class RowArticles:
 
     def _detected(self, source: dict[str, Any], context: str, where: str) -> list[dict[str, Any]]:
         """Return where an answer was found, then its other names, which count when predictions are scored."""
-        answers, names = [], []
+        answers: list[dict[str, Any]] = []
+        names: list[Any] = []
         detected = source["detected_answers"]
         for found in detected if isinstance(detected, list) else [None]:
-            spans = found.get("char_spans") if isinstance(found, dict) else None
-            if found is None or not isinstance(spans, list) or not all(map(_is_span, spans)):
+            text, spans = (
+                (found.get("text"), found.get("char_spans")) if isinstance(found, dict) else (None, None)
+            )
+            if not isinstance(text, str) or not isinstance(spans, list) or not all(map(_is_span, spans)):
                 raise self._error(
-                    f"'detected_answers' of {where} should be a list of objects with 'char_spans', pairs of numbers."
+                    f"'detected_answers' of {where} should be a list of objects with a 'text' and 'char_spans', pairs "
+                    "of numbers."
                 )
-            names.append(found.get("text"))
+            names.append(text)
             for first, last in spans:  # both inclusive
                 there = context[first : last + 1] if first >= 0 else ""
-                answers.append(_answer(_as_in_passage(found.get("text"), there), first))
+                answers.append(_answer(_as_in_passage(text, there), first))
         names += source["answers"] if isinstance(source.get("answers"), list) else []
         known = {answer["text"] for answer in answers}
         others = dict.fromkeys(name for name in names if isinstance(name, str) and name not in known)
@@ -196,14 +200,13 @@ def _answer(text: Any, start: Any) -> dict[str, Any]:
     return {"text": text, "answer_start": start}
 
 
-def _as_in_passage(text: Any, there: str) -> Any:
+def _as_in_passage(text: str, there: str) -> str:
     """Return an answer as the passage writes it, if only case and spaces are others; `text` if it is another word.
 
     >>> _as_in_passage("new york", "New  York"), _as_in_passage("York", "Riga")
     ('New  York', 'York')
     """
-    is_same = isinstance(text, str) and text.casefold().split() == there.casefold().split()
-    return there if is_same else text
+    return there if text.casefold().split() == there.casefold().split() else text
 
 
 def _is_span(span: Any) -> bool:

@@ -264,8 +264,8 @@ def without(key, row=ROW):
         ({"context": "x", "qas": [{"qid": "m"}]}, "qas[0] of line 2 (question 'm') has no 'question'."),
         (
             {"context": "x", "qas": [{"qid": "m", "question": "?", "detected_answers": [{"char_spans": [4]}]}]},
-            "'detected_answers' of qas[0] of line 2 (question 'm') should be a list of objects with 'char_spans', "
-            "pairs of numbers.",
+            "'detected_answers' of qas[0] of line 2 (question 'm') should be a list of objects with a 'text' and "
+            "'char_spans', pairs of numbers.",
         ),
     ],
 )  # fmt: skip
