@@ -114,8 +114,16 @@ def _convert(source: str, target: str, values: dict[str, Any]) -> int:
 
 def _summary(source: str, target: str, written: "Written") -> str:
     dropped = f" Rows have no place for {', '.join(written.dropped_keys)}." if written.dropped_keys else ""
-    questions = "1 question" if written.num_questions == 1 else f"{written.num_questions} questions"
-    return f"Converted {source} to {target}: {questions}.{dropped}"
+    return f"Converted {source} to {target}: {_number(written.num_questions, 'question')}.{dropped}"
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> _number(1, "file"), _number(0, "file")
+    ('1 file', '0 files')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _check(source: str, values: dict[str, Any]) -> int:
@@ -162,9 +170,9 @@ def _as_json(source: str, report: "Report") -> str:
 def _as_text(source: str, report: "Report", has_vocabulary: bool) -> str:
     counts = report.counts
     lines = [
-        f"{source}: version {counts['version']}, {counts['files']} {'file' if counts['files'] == 1 else 'files'}, "
-        f"{counts['passages']} passages, {counts['questions']} questions ({counts['impossible']} impossible), "
-        f"{counts['answers']} answers."
+        f"{source}: version {counts['version']}, {_number(counts['files'], 'file')}, "
+        f"{_number(counts['passages'], 'passage')}, {_number(counts['questions'], 'question')} "
+        f"({counts['impossible']} impossible), {_number(counts['answers'], 'answer')}."
     ]
     if has_vocabulary:
         lines.append(
@@ -173,17 +181,14 @@ def _as_text(source: str, report: "Report", has_vocabulary: bool) -> str:
     else:
         lines.append("What depends on WordPieces is not checked without --vocab_file.")
     for finding in report.findings:
-        number = len(finding.questions)
-        lines.append(
-            f"{number} {'question' if number == 1 else 'questions'}: {finding.what}: {finding.questions}"
-        )
+        number = _number(len(finding.questions), "question")
+        lines.append(f"{finding.what} ({number}): {finding.questions}")
         lines += [
             f"    {qas_id}: {reason}" for qas_id, reason in list(finding.reasons.items())[:_FIRST_REASONS]
         ]
     if not report.findings:
         return "\n".join([*lines, "Nothing is wrong."])
-    kinds = len(report.findings)
-    return "\n".join([*lines, f"{kinds} {'kind' if kinds == 1 else 'kinds'} of things are wrong."])
+    return "\n".join([*lines, f"{_number(len(report.findings), 'thing')} to look at."])
 
 
 def _print(text: str) -> None:

@@ -110,8 +110,8 @@ def check_data_set(
     )
     counts = _counts(data, is_version_2)
     findings = [
-        Finding("unusable", "lack something, or hold what they should not", read.bad, read.reasons),
-        Finding("duplicate_id", "have an id that occurs more than once", read.duplicates),
+        Finding("unusable", "something is missing, or of the wrong kind", read.bad, read.reasons),
+        Finding("duplicate_id", "id occurs more than once", read.duplicates),
     ]
     if options.trains:
         findings.append(_untrainable(trained, read))
@@ -120,15 +120,13 @@ def check_data_set(
             _misplaced(data),
             Finding(
                 "left_out",
-                "are left out of training, since the answer is not in the words at answer_start",
+                "left out of training: the answer is not in the words at answer_start",
                 trained.left_out,
             ),
-            Finding("negative_offset", "have an answer_start below 0", trained.from_the_end),
+            Finding("negative_offset", "answer_start is below 0", trained.from_the_end),
         ]
     findings += [
-        Finding(
-            "odd_is_impossible", "have an is_impossible that is not true or false", trained.oddly_impossible
-        ),
+        Finding("odd_is_impossible", "is_impossible is neither true nor false", trained.oddly_impossible),
         *_contradictions(data, options.scores and not is_version_2),
     ]
     if tokenizer is not None and lengths is not None:
@@ -187,7 +185,7 @@ def _misplaced(data: DataSet) -> Finding:
 
     Other names of an answer have the mark `NOT_ALIGNED`, which is none of a first answer.
     """
-    found = Finding("not_at_offset", "have an answer that is not the text at its answer_start", _all_ids())
+    found = Finding("not_at_offset", "an answer is not the text at its answer_start", _all_ids())
     for _, context, qa in _questions(data):
         answers = qa.get("answers")
         for number, answer in enumerate(answers if isinstance(answers, list) else ()):
@@ -214,8 +212,8 @@ def _place_of(answer: Any) -> tuple[str, int]:
 
 def _contradictions(data: DataSet, wants_answers: bool) -> Iterator[Finding]:
     """Yield what contradicts the mark of a question, and with `wants_answers` questions without one."""
-    answered = Finding("impossible_with_answers", "are marked is_impossible, and have answers", _all_ids())
-    unanswered = Finding("without_answer", "are not marked is_impossible, and have no answer", _all_ids())
+    answered = Finding("impossible_with_answers", "marked is_impossible, with answers", _all_ids())
+    unanswered = Finding("without_answer", "no answer, and not marked is_impossible", _all_ids())
     for _, _, qa in _questions(data):
         if qa.get("is_impossible") is True and qa.get("answers"):
             answered.questions.add(qa["id"])
@@ -235,9 +233,9 @@ def _check_lengths(
     counts["longest_question"] = max(queries, default=0)
     return [
         Finding(
-            "question_cut", f"are cut to --max_query_length={lengths.max_query_length} WordPieces", notes.cut
+            "question_cut", f"cut to --max_query_length={lengths.max_query_length} WordPieces", notes.cut
         ),
-        Finding("passage_without_text", "have a passage without text", notes.without_text),
+        Finding("passage_without_text", "passage without text", notes.without_text),
     ]
 
 
@@ -247,13 +245,13 @@ def _check_answers(
     """Lay questions out as training does, and see whether the whole answer is in one of the windows."""
     nowhere = Finding(
         "answer_in_no_window",
-        f"have an answer that no window of --max_seq_length={lengths.max_seq_length} and "
-        f"--doc_stride={lengths.doc_stride} holds whole",
+        f"no window of --max_seq_length={lengths.max_seq_length} and --doc_stride={lengths.doc_stride} holds the "
+        "answer whole",
         _all_ids(),
     )
     too_long = Finding(
         "answer_too_long",
-        f"have an answer longer than --max_answer_length={max_answer_length} WordPieces, which is never predicted",
+        f"answer longer than --max_answer_length={max_answer_length} WordPieces, which is never predicted",
         _all_ids(),
     )
     windows = make_windows(answered, tokenizer, lengths, True, LossNotes(True, lengths.max_query_length))

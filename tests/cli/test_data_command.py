@@ -31,7 +31,7 @@ def test_a_check_that_finds_nothing(folder):
     done = run(folder, "check", "good.json", "--train")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "good.json: version 1.1, 1 file, 1 passages, 2 questions (0 impossible), 2 answers.\n"
+        "good.json: version 1.1, 1 file, 1 passage, 2 questions (0 impossible), 2 answers.\n"
         "What depends on WordPieces is not checked without --vocab_file.\n"
         "Nothing is wrong.\n"
     )
@@ -41,17 +41,17 @@ def test_a_check_says_all_that_is_wrong_at_once(folder):
     done = run(folder, "check", "bad.json", "--train")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines() == [
-        "bad.json: version 1.1, 1 file, 1 passages, 4 questions (0 impossible), 4 answers.",
+        "bad.json: version 1.1, 1 file, 1 passage, 4 questions (0 impossible), 4 answers.",
         "What depends on WordPieces is not checked without --vocab_file.",
-        "1 question: have an id that occurs more than once: twice",
-        "1 question: cannot be trained on: far",
+        "id occurs more than once (1 question): twice",
+        "cannot be trained on (1 question): far",
         "    far: In the data set bad.json, the answer of question 'far' (data[0].paragraphs[0].qas[0]) lies outside "
         "its context: characters 900 to 903 of 20. Correct its answer_start.",
-        "2 questions: have an answer that is not the text at its answer_start: far, wrong",
+        "an answer is not the text at its answer_start (2 questions): far, wrong",
         "    far: 'Bob' is not '' (answer_start 900)",
         "    wrong: 'Ann' is not 'Bob' (answer_start 8)",
-        "1 question: are left out of training, since the answer is not in the words at answer_start: wrong",
-        "4 kinds of things are wrong.",
+        "left out of training: the answer is not in the words at answer_start (1 question): wrong",
+        "4 things to look at.",
     ]
 
 
@@ -65,7 +65,7 @@ def test_a_check_with_pieces_as_json(folder):
     assert report["questions"] > report["impossible"] > 0
     assert report["windows"] > report["questions"]
     found = {finding["kind"]: finding for finding in report["findings"]}
-    assert found["question_cut"]["what"] == "are cut to --max_query_length=16 WordPieces"
+    assert found["question_cut"]["what"] == "cut to --max_query_length=16 WordPieces"
     for finding in found.values():
         assert len(finding["ids"]) == finding["count"]
 
@@ -82,7 +82,7 @@ def test_rows_and_several_files_are_checked_too(folder):
     assert done.stdout.startswith(
         "rows-*: version 2.0, 2 files, 2 passages, 3 questions (1 impossible), 2 answers."
     )
-    assert "have an id that occurs more than once: a\n" in done.stdout
+    assert "id occurs more than once (1 question): a\n" in done.stdout
 
 
 @pytest.mark.parametrize("to", ["squad", "jsonl", "parquet"])
