@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+from bert_squad.data.question_ids import quoted_id
 from bert_squad.errors import ConfigError, DataError, first_line
 
 MAGIC = b"PAR1"
@@ -137,8 +138,6 @@ def _batch(pyarrow: Any, chunk: list[dict[str, Any]], schema: Any) -> Any:
         if len(chunk) > 1:
             for row in chunk:  # find the one, to name it
                 _batch(pyarrow, [row], schema)
-        from bert_squad.data.question_ids import quoted_id
-
         raise DataError(
             f"Question {quoted_id(chunk[0]['id'])} cannot be in a Parquet file with the others "
             f"({first_line(error)[:200]}); JSON lines can hold it (--to=jsonl)."
