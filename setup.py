@@ -35,6 +35,7 @@ setup(
     extras_require={
         "gpu": [f"tensorflow[and-cuda]{LINE}"],
         "beam": ["apache-beam>=2.77"],  # add [gcp] of its own for Dataflow
+        "parquet": ["pyarrow>=14"],
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": [
             f"tensorflow-serving-api{LINE}",

@@ -3,14 +3,17 @@
 import dataclasses
 import math
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
-from bert_squad import files
+from bert_squad import data_files, files
 from bert_squad.bert_config import BertConfig
 from bert_squad.errors import ConfigError, DataError, PathError
 from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, shortened
 
 EXPORT_DTYPES = ("float32", "bfloat16")
 EXPORT_SIGNATURES = ("all", "features")
+_Seen = TypeVar("_Seen")
 DISTRIBUTION_STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -79,6 +82,8 @@ class SquadConfig:
     distribution_strategy: str = "one_device"
     num_logical_devices: int = 1
     cluster_timeout: float = 120.0  # seconds
+    on_bad_question: str = "error"
+    several_answers: str = "error"
 
     def __post_init__(self):
         """Take what notebooks give, such as a `pathlib.Path` or NumPy's numbers, as what it means.
@@ -290,28 +295,24 @@ class SquadConfig:
         Raises:
           ConfigError: naming the flag and the file.
         """
-        wanted = ["vocab_file"]
-        wanted += ["train_file"] if self.do_train else []
-        wanted += ["predict_file"] if self.do_predict or self.eval_steps else []
-        self._check_pipes(["bert_config_file", *wanted])
-        for name in wanted:
-            path = getattr(self, name)
-            try:
-                is_there, is_directory = files.exists(path), files.is_directory(path)
-            except PathError as error:
-                raise ConfigError(f"--{name}: {error}") from None
-            except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-                raise ConfigError(f"--{name}: {path} cannot be reached ({files.reason_of(error)}).") from None
-            if not is_there:
-                raise ConfigError(f"--{name}: {path} does not exist.")
-            if is_directory:
-                raise ConfigError(f"--{name}: {path} is a directory; name a file.")
+        wanted = {"vocab_file": [self.vocab_file]}
+        answers = self.do_predict or self.eval_steps > 0
+        for name, is_read in (("train_file", self.do_train), ("predict_file", answers)):
+            if is_read:
+                wanted[name] = _reached(name, getattr(self, name), data_files.paths_of)
+        self._check_pipes({"bert_config_file": [self.bert_config_file], **wanted})
+        for name, paths in wanted.items():
+            for path in paths:
+                if not _reached(name, path, files.exists):
+                    raise ConfigError(f"--{name}: {path} does not exist.")
+                if _reached(name, path, files.is_directory):
+                    raise ConfigError(f"--{name}: {path} is a directory; name a file.")
 
-    def _check_pipes(self, names: list[str]) -> None:
-        """Refuse a pipe that two flags name: whoever reads it second would wait for ever."""
+    def _check_pipes(self, paths: dict[str, list[str]]) -> None:
+        """Refuse a pipe that is named twice: whoever reads it second would wait for ever."""
         seen: dict[tuple[int, int], str] = {}
-        for name in names:
-            pipe = files.identity_of_pipe(getattr(self, name))
+        for name, path in [(flag, path) for flag, named in paths.items() for path in named]:
+            pipe = files.identity_of_pipe(path)
             if pipe and pipe in seen:
                 raise ConfigError(
                     f"--{seen[pipe]} and --{name} name the same pipe, which can be read only once; name a file, or "
@@ -319,6 +320,16 @@ class SquadConfig:
                 )
             if pipe:
                 seen[pipe] = name
+
+
+def _reached(name: str, path: str, look: Callable[[str], _Seen]) -> _Seen:
+    """Look at a path, and name the flag of that name when it cannot be reached."""
+    try:
+        return look(path)
+    except (PathError, DataError) as error:
+        raise ConfigError(f"--{name}: {error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ConfigError(f"--{name}: {path} cannot be reached ({files.reason_of(error)}).") from None
 
 
 def kind_of(field: dataclasses.Field) -> str:
@@ -333,6 +344,8 @@ _CHOICES = {
     "pad_to": ("max", "batch"),
     "best_metric": ("f1", "exact", "best_f1"),
     "distribution_strategy": DISTRIBUTION_STRATEGIES,
+    "on_bad_question": ("error", "skip"),
+    "several_answers": ("error", "first"),
 }
 
 _SMALLEST_VALUES = {

@@ -5,6 +5,7 @@ Nobody else opens a path (`tests/test_layering.py` lists who may, and why). `who
 
 import contextlib
 import errno
+import glob
 import io
 import os
 import shutil
@@ -86,6 +87,18 @@ def names_in(directory: str) -> list[str]:
         return sorted(os.listdir(directory))
     with reached(directory):
         return sorted(name.rstrip("/") for name in gfile().listdir(directory))
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the files that a pattern with `*`, `?` and `[...]` matches, sorted; no directories.
+
+    Raises:
+      PathError: when a remote file system cannot be reached.
+    """
+    if not is_remote(pattern):
+        return [path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path)]
+    with reached(pattern):
+        return [path for path in sorted(gfile().glob(pattern)) if not gfile().isdir(path)]
 
 
 def size_of(path: str) -> int:

@@ -78,7 +78,11 @@ def parse_json(content: bytes, what: str, error: type[BertSquadError] = DataErro
     ...
     bert_squad.errors.DataError: The data set dev.json is not valid JSON: Expecting value at line 1, column 11.
     """
-    text = decode_utf8(content, what, error)
+    return parse_text(decode_utf8(content, what, error), what, error)
+
+
+def parse_text(text: str, what: str, error: type[BertSquadError] = DataError) -> Any:
+    """Parse JSON that is decoded already; arguments and errors as `parse_json`."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as problem:

@@ -27,7 +27,8 @@ from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
 from bert_squad.compute_options import choose_compute_options
 from bert_squad.config import SquadConfig
-from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
+from bert_squad.data.examples import SquadExample, squad_examples
+from bert_squad.data.sources import read_data_set
 from bert_squad.devices.agreement import check_same, describe_process
 from bert_squad.devices.strategies import open_devices
 from bert_squad.errors import ConfigError, DataError, first_line
@@ -190,17 +191,18 @@ class _Run:
     def read_predict_file(self) -> None:
         """Read the questions to answer and, to score, their answers; once, since the file may be a pipe."""
         config = self.config
-        dataset = read_squad_json(str(config.predict_file), flag="--predict_file")
+        data = read_data_set(str(config.predict_file), "--predict_file")
         self.examples = squad_examples(
-            dataset,
-            str(config.predict_file),
+            data.squad,
+            data.name,
             is_training=False,
             version_2_with_negative=config.version_2_with_negative,
+            members=data.members,
         )
         if not (config.do_eval or config.eval_steps or config.tune_null_threshold):
             return
-        name = f"data set {config.predict_file}"
-        self.unscorable = check_scorable(dataset, is_version_2=config.version_2_with_negative, name=name)
+        name = f"data set {data.name}"
+        self.unscorable = check_scorable(data.squad, is_version_2=config.version_2_with_negative, name=name)
         if self.unscorable and config.eval_steps:
             raise DataError(f"{self.unscorable} (--eval_steps scores the answers while it trains.)")
         if self.unscorable and config.tune_null_threshold:
@@ -208,7 +210,7 @@ class _Run:
         if self.unscorable:
             logging.error("The predictions will not be scored, and --do_eval will fail: %s", self.unscorable)
         else:
-            self.questions = read_questions(dataset, name)
+            self.questions = read_questions(data.squad, name)
 
     def use_weights(self) -> dict[str, float] | None:
         """Predict, evaluate and export; one that fails does not keep the others from what they can do without it."""

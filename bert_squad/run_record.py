@@ -37,6 +37,8 @@ _FLAGS = (
     "version_2_with_negative",
     "seed",
 )
+# Those that came later, with their defaults: an older record has none of them, and a new one those that are given.
+_LATER_FLAGS = {"on_bad_question": "error", "several_answers": "error"}
 # Of the model; what shapes do not show is listed first and makes nonsense of the weights.
 _MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")
 # What is added to the record on the way, and stays when training goes on.
@@ -69,7 +71,7 @@ def describe_run(
     bert_config: BertConfig,
     vocab: Mapping[str, int],
     choices: Mapping[str, Any],
-    train_data: bytes | None,
+    train_data: str | None,
 ) -> dict[str, Any]:
     """Describe a training by all that its numbers depend on.
 
@@ -78,18 +80,22 @@ def describe_run(
       bert_config: the model.
       vocab: the vocabulary, as it was read.
       choices: those of `bert_squad.compute_options`, by name.
-      train_data: the content of the training file; None when there is no training.
+      train_data: the SHA-256 of what is trained on, as `DataSet` has it; None when there is no training.
     """
     import tensorflow as tf
 
     return {
         "kind": _KIND,
-        "flags": {name: getattr(config, name) for name in _FLAGS} | dict(choices),
+        "flags": {name: getattr(config, name) for name in _FLAGS}
+        | {
+            name: getattr(config, name)
+            for name in _LATER_FLAGS
+            if getattr(config, name) != _LATER_FLAGS[name]
+        }
+        | dict(choices),
         "model": bert_config.to_dict(),
         "vocabulary": {"file": config.vocab_file, "sha256": _hash_of_vocabulary(vocab)},
-        "train_data": None
-        if train_data is None
-        else {"file": config.train_file, "sha256": hashlib.sha256(train_data).hexdigest()},
+        "train_data": None if train_data is None else {"file": config.train_file, "sha256": train_data},
         "init_checkpoint": config.init_checkpoint,
         "tensorflow": tf.__version__,
     }
@@ -107,6 +113,8 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         was, now = record.get(part), run[part]
         if not isinstance(was, Mapping):
             return []
+        if part == "flags":
+            was, now = {**_LATER_FLAGS, **was}, {**_LATER_FLAGS, **now}
         return [
             Change(f"--{name}" if part == "flags" else f"`{name}`", was[name], now[name], is_nonsense)
             for name in names
@@ -121,7 +129,7 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         was, now = record.get(part), run[part]
         if isinstance(was, Mapping) and now and was.get("sha256") != now["sha256"]:
             changes.append(Change(what, was.get("file"), now["file"], is_nonsense))
-    changes += differences("flags", run["flags"])
+    changes += differences("flags", {**run["flags"], **_LATER_FLAGS})
     changes += differences("model", _RATES)
     if record.get("tensorflow") not in (None, run["tensorflow"]):
         changes.append(Change("TensorFlow", record["tensorflow"], run["tensorflow"]))

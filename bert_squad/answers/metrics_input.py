@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bert_squad.answers.prediction_files import json_key
 from bert_squad.data.question_ids import NamedIds, shown_id
+from bert_squad.data.sources import read_data_set
 from bert_squad.errors import DataError
 from bert_squad.json_files import read_json
 
@@ -42,7 +43,7 @@ def read_questions(dataset: Any, name: str = "data set") -> QuestionSet:
     """
     if isinstance(dataset, QuestionSet):
         return dataset
-    data, name = _load(dataset, "data set", name)
+    data, name = _load_data_set(dataset, name)
     questions: list[Question] = []
     without_answers = NamedIds()
     marked = False
@@ -179,6 +180,14 @@ def _load_object(source: Any, what: str) -> tuple[Mapping, str]:
     if not isinstance(values, Mapping):
         raise DataError(f"The {name} should be an object with question ids as keys.")
     return values, name
+
+
+def _load_data_set(source: Any, name: str) -> tuple[Any, str]:
+    """Return the JSON of a data set, read if `source` names one, and what to call it in a message."""
+    if not isinstance(source, (str, os.PathLike)):
+        return source, name
+    data = read_data_set(os.fspath(source), flag=None)
+    return data.squad, f"data set {data.name}"
 
 
 def _load(source: Any, what: str, name: str) -> tuple[Any, str]:

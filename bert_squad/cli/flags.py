@@ -31,8 +31,15 @@ LEGACY_FLAGS = (
         "Vocabulary of the model, one WordPiece a line. Required, but see --init_checkpoint.",
     ),
     ("output_dir", "Directory for checkpoints, records and predictions. Required."),
-    ("train_file", "SQuAD JSON file to train on, e.g. train-v1.1.json."),
-    ("predict_file", "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json."),
+    (
+        "train_file",
+        "SQuAD JSON file to train on, e.g. train-v1.1.json. Rows as JSON lines or Parquet, MRQA's files, gzipped ones, "
+        "a directory, a pattern and a list with commas work too.",
+    ),
+    (
+        "predict_file",
+        "SQuAD JSON file to answer, e.g. dev-v1.1.json or test-v1.1.json; else as --train_file.",
+    ),
     (
         "init_checkpoint",
         "Checkpoint to start from, usually a pre-trained BERT model: TF1, TF2 (Model Garden) or Hugging Face. A "
@@ -141,6 +148,15 @@ NEW_FLAGS = (
     (
         "cluster_timeout",
         "Seconds that multi_worker waits for a worker that does not start, or no longer answers, before it ends.",
+    ),
+    (
+        "on_bad_question",
+        "What happens in training with a question that cannot be trained on, such as one whose answer lies outside of "
+        "its passage: error, or skip, to leave it out and count it.",
+    ),
+    (
+        "several_answers",
+        "What happens in training with a question that has several answers: error, or first, to train on the first.",
     ),
 )
 

@@ -24,6 +24,7 @@ from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_sign
 # It is imported then and imports TensorFlow later still, when its words are known to be right.
 SUBCOMMANDS = {
     "checkpoint": ("bert_squad.cli.checkpoint", "look into a checkpoint of any kind, or convert it"),
+    "data": ("bert_squad.cli.data", "check a data set, or convert it"),
     "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
     "answer": (
         "bert_squad.cli.answer",

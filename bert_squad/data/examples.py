@@ -2,17 +2,17 @@
 
 import collections
 import dataclasses
+import itertools
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from absl import logging
-
-from bert_squad.data.question_ids import NamedIds, quoted_id, shown_id
+from bert_squad.data.question_ids import quoted_id
+from bert_squad.data.reading_notes import ReadingNotes
+from bert_squad.data.sources import Member, read_data_set
 from bert_squad.errors import DataError
-from bert_squad.json_files import read_json
 
 # LEGACY: context words split at these alone; other white space, such as U+00A0, stays inside a word.
 _WORD = re.compile("[^ \t\r\n\u202f]+")
@@ -30,6 +30,11 @@ _JSON_NAMES = {
 _ID_KINDS = (str, int, float, bool, type(None))  # what can be a key of predictions.json
 
 _SHUFFLE_SEED = 12345
+
+
+def _kind(value: Any) -> str:
+    """Return the JSON name of a value's kind; that of Python for what a Parquet file may hold besides."""
+    return _JSON_NAMES.get(type(value), type(value).__name__)
 
 
 @dataclasses.dataclass
@@ -63,7 +68,7 @@ def read_squad_examples(
     """Read the questions of a SQuAD file, in file order.
 
     Args:
-      input_file: path of a SQuAD JSON file, version 1.1 or 2.0.
+      input_file: path of a SQuAD JSON file, version 1.1 or 2.0, or what else `data.sources` reads as one.
       is_training: read answers too; a question whose answer is not in its passage is left out with a warning.
       version_2_with_negative: when training, read `is_impossible`.
 
@@ -78,25 +83,14 @@ def read_squad_examples(
       error; the version 2 switch is an argument, not a flag; what is read in a way that one may not expect is
       named in warnings: ids that occur twice, answers left out or counted from the end, odd `is_impossible`.
     """
+    data = read_data_set(str(input_file))
     return squad_examples(
-        read_squad_json(str(input_file)),
-        str(input_file),
+        data.squad,
+        data.name,
         is_training,
         version_2_with_negative=version_2_with_negative,
+        members=data.members,
     )
-
-
-def read_squad_json(input_file: str, flag: str = "--train_file and --predict_file") -> Any:
-    """Read the JSON of a SQuAD file, without a look at what is in it.
-
-    Args:
-      input_file: path of the file, local or remote; it is opened once, so that it may be a pipe.
-      flag: that named it, for messages.
-
-    Raises:
-      DataError: when the file cannot be read or is not JSON.
-    """
-    return read_json(input_file, "data set", flag=flag)
 
 
 def squad_examples(
@@ -105,33 +99,33 @@ def squad_examples(
     is_training: bool,
     *,
     version_2_with_negative: bool = False,
-    left_out: NamedIds | None = None,
+    on_bad_question: str = "error",
+    several_answers: str = "error",
+    members: Sequence[Member] = (),
+    notes: ReadingNotes | None = None,
 ) -> list[SquadExample]:
     """Make examples of a data set that was read already.
 
     Args:
       dataset: the JSON of a SQuAD file.
-      name: of the file, for messages.
+      name: of the data set, for messages.
       is_training: as for `read_squad_examples`, like what follows, the result and the errors.
       version_2_with_negative: see there.
-      left_out: gets the training questions that were left out, since their answer is not where they say.
+      on_bad_question: "error", or "skip" to leave out what cannot be used.
+      several_answers: "error", or "first" to train on the first of several answers to a question.
+      members: the files of the data set, when it is of several, for messages.
+      notes: gets what is left out or odd, of which a line each is logged in the end.
     """
-    reader = _Reader(name, is_training, version_2_with_negative, left_out)
+    reader = _Reader(
+        name,
+        is_training,
+        version_2_with_negative=version_2_with_negative,
+        skips_bad=on_bad_question == "skip",
+        takes_first=several_answers == "first",
+        members=members,
+        notes=ReadingNotes() if notes is None else notes,
+    )
     return list(reader.read(dataset))
-
-
-def left_out_note(left_out: NamedIds) -> str:
-    """Return what to add to a message about the number of questions when some were left out, else "".
-
-    >>> ids = NamedIds()
-    >>> ids.add("q1")
-    >>> left_out_note(ids)
-    ' (1 was left out, since its answer is not where answer_start says: q1)'
-    """
-    if not left_out:
-        return ""
-    was, its, is_ = ("was", "its answer", "is") if len(left_out) == 1 else ("were", "their answers", "are")
-    return f" ({len(left_out)} {was} left out, since {its} {is_} not where answer_start says: {left_out})"
 
 
 def shuffle_examples(examples: list[SquadExample]) -> None:
@@ -159,52 +153,66 @@ class _Passage:
 
 
 class _Reader:
-    """Walks through one file; knows where it is, for the messages."""
+    """Walks through a data set; knows where it is, for the messages."""
 
     def __init__(
         self,
-        input_file: str,
+        name: str,
         is_training: bool,
+        *,
         version_2_with_negative: bool,
-        left_out: NamedIds | None = None,
+        skips_bad: bool,
+        takes_first: bool,
+        members: Sequence[Member],
+        notes: ReadingNotes,
     ):
-        self.input_file = input_file
+        self.name = name
+        self.file = name  # that is being read, of the data set
         self.is_training = is_training
         self.reads_is_impossible = is_training and version_2_with_negative
+        self.skips_bad = skips_bad
+        self.takes_first = takes_first
+        self.members = members
+        self.notes = notes
         self._words: dict[str, str] = {}
-        self._num_questions = 0
-        self._left_out = NamedIds() if left_out is None else left_out
-        self._from_the_end = NamedIds()
-        self._oddly_impossible = NamedIds()
-        self._first_problem: DataError | None = None
-        self._problems = NamedIds()
 
     def read(self, dataset: Any) -> Iterator[SquadExample]:
         qas_ids: collections.Counter = collections.Counter()
-        data = self._field(dataset, "data", (list,), "the file")
-        for article, entry in enumerate(data):
-            where = f"data[{article}]"
+        for where, entry in self._articles(self._field(dataset, "data", (list,), "the file")):
             for number, paragraph in enumerate(self._field(entry, "paragraphs", (list,), where)):
                 yield from self._paragraph(paragraph, f"{where}.paragraphs[{number}]", qas_ids)
-        if self._first_problem is not None:
-            raise self._all_problems(self._first_problem)
-        self._warn_of_duplicates([qas_id for qas_id, count in qas_ids.items() if count > 1])
-        self._warn_of_odd_answers()
+        error = self.notes.bad_questions_error()
+        if error is not None and not self.skips_bad:
+            raise error
+        for qas_id, count in qas_ids.items():
+            if count > 1:
+                self.notes.duplicates.add(qas_id)
+        self.notes.log(self.name)
+
+    def _articles(self, data: list) -> Iterator[tuple[str, Any]]:
+        """Yield articles and where they are; with several files, each counts its own."""
+        if len(self.members) < 2:
+            yield from ((f"data[{number}]", entry) for number, entry in enumerate(data))
+            return
+        entries = iter(data)
+        for member in self.members:
+            self.file = member.path
+            for number, entry in enumerate(itertools.islice(entries, member.num_articles)):
+                yield f"data[{number}]", entry
 
     def _paragraph(self, paragraph: Any, where: str, qas_ids: collections.Counter) -> Iterator[SquadExample]:
         text = _Passage(self._field(paragraph, "context", (str,), where))
         # Words recur: one string for all occurrences keeps the examples small.
         text.doc_tokens = [self._words.setdefault(word, word) for word in text.doc_tokens]
         for number, qa in enumerate(self._field(paragraph, "qas", (list,), where)):
-            self._num_questions += 1
+            self.notes.num_questions += 1
             place = f"{where}.qas[{number}]"
             example = None
             try:
                 example = self._question(qa, text, place, qas_ids)
             except DataError as problem:  # goes on, so that all such questions can be named at once
-                self._first_problem = self._first_problem or problem
-                self._problems.add(qa["id"] if isinstance(qa, dict) and "id" in qa else place)
-            if example is not None and self._first_problem is None:
+                self.notes.add_bad(qa["id"] if isinstance(qa, dict) and "id" in qa else place, problem)
+            if example is not None and (self.skips_bad or not self.notes.bad):
                 yield example
 
     def _question(
@@ -228,7 +236,9 @@ class _Reader:
             example.start_position = example.end_position = -1
             return True
         answers = self._field(qa, "answers", (list,), question)
-        if len(answers) != 1:
+        if len(answers) > 1 and self.takes_first:
+            self.notes.with_several_answers.add(example.qas_id)
+        elif len(answers) != 1:
             hint = (
                 "It is marked is_impossible: train with --version_2_with_negative."
                 if qa.get("is_impossible")
@@ -253,7 +263,7 @@ class _Reader:
                 f"{size}. Correct its answer_start."
             )
         if char_start < 0:
-            self._from_the_end.add(example.qas_id)
+            self.notes.from_the_end.add(example.qas_id)
         example.orig_answer_text = answer_text
         example.start_position = text.orig_index(char_start)
         example.end_position = text.orig_index(char_last)
@@ -266,13 +276,7 @@ class _Reader:
         # its start: the legacy script trained on labels outside of the window.
         runs_round = example.start_position > example.end_position + 1
         if cleaned_answer_text not in actual_text or runs_round:
-            logging.warning(
-                "Could not find answer: '%s' vs. '%s' (question %s)",
-                actual_text,
-                cleaned_answer_text,
-                shown_id(example.qas_id),
-            )
-            self._left_out.add(example.qas_id)
+            self.notes.add_left_out(example.qas_id, actual_text, cleaned_answer_text)
             return False
         return True
 
@@ -284,15 +288,13 @@ class _Reader:
         if isinstance(value, str) and value and value.strip().lower() != "true":
             raise self._error(f"'is_impossible' of {question} should be true or false, not a string.")
         if type(value) is not int:  # 0 and 1 need no word
-            self._oddly_impossible.add(qa["id"])
+            self.notes.oddly_impossible.add(qa["id"])
         return bool(value)
 
     def _field(self, holder: Any, key: str, kinds: tuple[type, ...] | None, where: str) -> Any:
         """Return `holder[key]`, or say what is wrong with it; `kinds` None takes any."""
         if not isinstance(holder, dict):
-            raise self._error(
-                f"{where} should be an object that holds '{key}', not {_JSON_NAMES[type(holder)]}."
-            )
+            raise self._error(f"{where} should be an object that holds '{key}', not {_kind(holder)}.")
         if key not in holder:
             hint = " If this is SQuAD 1.1, train without --version_2_with_negative." * (
                 key == "is_impossible"
@@ -302,57 +304,9 @@ class _Reader:
         if (
             kinds is not None and type(value) not in kinds
         ):  # not isinstance(): to Python, True is an integer too
-            wanted, found = _JSON_NAMES[kinds[0]], _JSON_NAMES[type(value)]
+            wanted, found = _JSON_NAMES[kinds[0]], _kind(value)
             raise self._error(f"'{key}' of {where} should be {wanted}, not {found}.")
         return value
 
     def _error(self, message: str) -> DataError:
-        return DataError(f"In the data set {self.input_file}, {message}")
-
-    def _all_problems(self, first: DataError) -> DataError:
-        if len(self._problems) == 1:
-            return first
-        return DataError(
-            f"{first} So it is, in this way or another, with {len(self._problems)} of {self._num_questions} "
-            f"questions: {self._problems}."
-        )
-
-    def _warn_of_odd_answers(self) -> None:
-        if self._from_the_end:
-            logging.warning(
-                "answer_start is below 0 in %d of %d questions of %s: %s. As in the legacy script it counts from the "
-                "end of the passage; where the answer is not there, the question is left out.",
-                len(self._from_the_end),
-                self._num_questions,
-                self.input_file,
-                self._from_the_end,
-            )
-        if self._oddly_impossible:
-            logging.warning(
-                "is_impossible is neither true nor false in %d of %d questions of %s: %s. As in the legacy script, "
-                "null, 0 and what is empty mean false, all else true.",
-                len(self._oddly_impossible),
-                self._num_questions,
-                self.input_file,
-                self._oddly_impossible,
-            )
-        if self._left_out:
-            logging.warning(
-                "Left out %d of %d questions of %s, since their answers are not where answer_start says: %s.",
-                len(self._left_out),
-                self._num_questions,
-                self.input_file,
-                self._left_out,
-            )
-
-    def _warn_of_duplicates(self, qas_ids: list) -> None:
-        if not qas_ids:
-            return
-        named = NamedIds()
-        for qas_id in qas_ids:
-            named.add(qas_id)
-        logging.warning(
-            "Question ids that occur more than once in %s: %s. Of such questions, the answer to the last is kept.",
-            self.input_file,
-            named,
-        )
+        return DataError(f"In the data set {self.file}, {message}")

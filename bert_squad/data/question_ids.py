@@ -9,6 +9,9 @@ _LONGEST = 100  # characters of an id
 class NamedIds:
     """Counts questions and remembers the ids of the first `MAX_NAMED`, so that any number can be reported.
 
+    Args:
+      remembers_all: remember all ids; a message still names the first ones.
+
     >>> ids = NamedIds()
     >>> for qas_id in ("q1", 7, None):
     ...     ids.add(qas_id)
@@ -16,8 +19,9 @@ class NamedIds:
     (3, 'q1, 7, null')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembers_all: bool = False) -> None:
         self._named: list[str] = []
+        self._all: list[Any] | None = [] if remembers_all else None
         self._count = 0
 
     def add(self, qas_id: Any) -> None:
@@ -25,6 +29,13 @@ class NamedIds:
         self._count += 1
         if len(self._named) < MAX_NAMED:
             self._named.append(shown_id(qas_id))
+        if self._all is not None:
+            self._all.append(qas_id)
+
+    @property
+    def ids(self) -> list[Any]:
+        """All ids, as they are; none unless they are remembered."""
+        return self._all or []
 
     def __len__(self) -> int:
         return self._count

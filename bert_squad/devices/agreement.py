@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bert_squad import files
+from bert_squad import data_files
 from bert_squad.bert_config import BertConfig
 from bert_squad.config import SquadConfig
 from bert_squad.devices.replicas import Devices
@@ -43,17 +43,17 @@ def describe_process(
     answers = config.do_predict or config.eval_steps
     for flag, what in (("train_file", config.do_train), ("predict_file", answers)):
         if what:
-            described[_READ_BY_ALL[flag]] = _digest_of_file(getattr(config, flag))
+            digest = data_files.digest_of(getattr(config, flag))
+            described[_READ_BY_ALL[flag]] = "a pipe" if digest is None else _shown(digest)
     return described | {"TensorFlow": tf.__version__}
 
 
 def _digest(content: bytes) -> str:
-    return f"sha256 {hashlib.sha256(content).hexdigest()[:12]}..."
+    return _shown(hashlib.sha256(content).hexdigest())
 
 
-def _digest_of_file(path: str) -> str:
-    """Describe a file by what it holds; a pipe can be read only once, by whoever needs it."""
-    return "a pipe" if files.identity_of_pipe(path) else _digest(files.read_bytes(path))
+def _shown(sha256: str) -> str:
+    return f"sha256 {sha256[:12]}..."
 
 
 def check_same(devices: Devices, description: Mapping[str, str]) -> None:

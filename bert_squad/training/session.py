@@ -14,13 +14,13 @@ from bert_squad.checkpoints.loading import load_checkpoint
 from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.data.batches import train_batches, with_named_errors
-from bert_squad.data.examples import SquadExample, left_out_note, shuffle_examples, squad_examples
-from bert_squad.data.question_ids import NamedIds
+from bert_squad.data.examples import SquadExample, shuffle_examples, squad_examples
+from bert_squad.data.reading_notes import ReadingNotes
 from bert_squad.data.records import log_counts, write_features
+from bert_squad.data.sources import read_data_set
 from bert_squad.data.windows import WindowLengths
 from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.errors import ConfigError
-from bert_squad.json_files import parse_json, read_content
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import SessionRecord, check_same_run, describe_run, write_record
 from bert_squad.text.tokenization import FullTokenizer
@@ -60,9 +60,8 @@ def train_model(
 
     Source: the training part of `main` of the legacy run_squad.py.
     """
-    examples, num_train_steps, content = _questions(config)
-    this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), content)
-    del content
+    examples, num_train_steps, sha256 = _questions(config)
+    this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), sha256)
     with devices.scope():
         optimizer = AdamWeightDecay.for_model(model)
     latest, first_step = _begin(config, model, optimizer, this_run, devices)
@@ -227,25 +226,28 @@ def _log_parts(config: SquadConfig, devices: Devices) -> None:
         )
 
 
-def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
-    """Return the questions to train on, the number of steps that they make, and the bytes of their file."""
-    content = read_content(str(config.train_file), "data set", flag="--train_file")
-    left_out = NamedIds()
+def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, str]:
+    """Return the questions to train on, the number of steps that they make, and a hash of their data set."""
+    data = read_data_set(str(config.train_file), "--train_file")
+    notes = ReadingNotes()
     examples = squad_examples(
-        parse_json(content, f"The data set {config.train_file}"),
-        str(config.train_file),
+        data.squad,
+        data.name,
         is_training=True,
         version_2_with_negative=config.version_2_with_negative,
-        left_out=left_out,
+        on_bad_question=config.on_bad_question,
+        several_answers=config.several_answers,
+        members=data.members,
+        notes=notes,
     )
     num_train_steps = config.num_train_steps(len(examples))
     if num_train_steps < 1:
         raise ConfigError(
-            f"{config.train_file} has {len(examples)} questions to train on{left_out_note(left_out)}: with "
+            f"{config.train_file} has {len(examples)} questions to train on{notes.loss_note()}: with "
             f"--train_batch_size={config.train_batch_size} and --num_train_epochs={config.num_train_epochs} that is "
             "not one step."
         )
-    return examples, num_train_steps, content
+    return examples, num_train_steps, data.sha256
 
 
 def _begin(

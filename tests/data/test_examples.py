@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from bert_squad.data.examples import (
     SquadExample,
-    left_out_note,
     read_squad_examples,
-    read_squad_json,
     shuffle_examples,
     squad_examples,
 )
-from bert_squad.data.question_ids import NamedIds
+from bert_squad.data.reading_notes import ReadingNotes
+from bert_squad.data.sources import read_data_set
 from bert_squad.errors import DataError
 
 CASES = golden_cases("features")
@@ -389,13 +388,13 @@ def test_ids_of_all_kinds_that_can_be_keys(squad_file, is_training):
 
 def test_left_out_questions_are_handed_over(squad_file):
     path = squad_file("Ann met Bob", *[answered(i, "met", 0) for i in range(22)], answered("good"))
-    left_out = NamedIds()
-    assert len(squad_examples(read_squad_json(path), path, True, left_out=left_out)) == 1
+    notes = ReadingNotes()
+    assert len(squad_examples(read_data_set(path).squad, path, True, notes=notes)) == 1
     named = ", ".join(map(str, range(20)))
-    assert left_out_note(left_out) == (
+    assert notes.loss_note() == (
         f" (22 were left out, since their answers are not where answer_start says: {named} and 2 more)"
     )
-    assert left_out_note(NamedIds()) == ""
+    assert ReadingNotes().loss_note() == ""
 
 
 def test_spaces_that_run_from_the_end_to_the_beginning_are_left_out(squad_file):

@@ -19,7 +19,7 @@ VOCABULARY = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}
 EXACT = {"dtype": "float32", "pad_to": "max", "jit_compile": False}
 
 
-def describe(bert=None, vocab=VOCABULARY, data=b"{}", speed=EXACT, **flags):
+def describe(bert=None, vocab=VOCABULARY, data="ab12", speed=EXACT, **flags):
     config = SquadConfig(**{**CONFIG.__dict__, **flags})
     return describe_run(config, dataclasses.replace(TINY, **(bert or {})), vocab, speed, data)
 
@@ -33,7 +33,7 @@ def output(tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"data": b"[]"}, "the training data (train.json → train.json)"),
+        ({"data": "cd34"}, "the training data (train.json → train.json)"),
         ({"seed": 7}, "--seed (12345 → 7)"),
         ({"train_batch_size": 8}, "--train_batch_size (32 → 8)"),
         ({"max_seq_length": 128}, "--max_seq_length (384 → 128)"),
@@ -42,6 +42,8 @@ def output(tmp_path):
         ({"num_train_epochs": 5.0}, "--num_train_epochs (3.0 → 5.0)"),
         ({"do_lower_case": False}, "--do_lower_case (True → False)"),
         ({"version_2_with_negative": True}, "--version_2_with_negative (False → True)"),
+        ({"on_bad_question": "skip"}, "--on_bad_question (error → skip)"),
+        ({"several_answers": "first"}, "--several_answers (error → first)"),
         ({"speed": {**EXACT, "dtype": "bfloat16"}}, "--dtype (float32 → bfloat16)"),
         ({"bert": {"hidden_dropout_prob": 0.2}}, "`hidden_dropout_prob` (0.0 → 0.2)"),
     ],
@@ -120,7 +122,7 @@ def test_a_record_that_somebody_has_edited_ends_nothing(output, warnings, part, 
     with open(f"{output}/run.json", "w", encoding="utf-8") as writer:
         json.dump(record, writer)
     check_same_run(output, describe(), allow_changed_run=True, trains=True)
-    write_record(output, describe(seed=1, data=b"[]"), 3)
+    write_record(output, describe(seed=1, data="cd34"), 3)
     earlier = [change for change in read_record(output)["earlier"] if isinstance(change, dict)]
     assert [change["until_step"] for change in earlier if "until_step" in change] == [3]
 
