@@ -11,6 +11,7 @@ from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, sho
 
 EXPORT_DTYPES = ("float32", "bfloat16")
 EXPORT_SIGNATURES = ("all", "features")
+ENGINES = ("tensorflow", "openvino")
 DISTRIBUTION_STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
