@@ -67,6 +67,8 @@ class SquadConfig:
     dtype: str | None = None
     pad_to: str | None = None
     jit_compile: bool | None = None
+    engine: str = "tensorflow"
+    engine_model: str | None = None
     gradient_accumulation_steps: int = 1
     distribution_strategy: str = "one_device"
     num_logical_devices: int = 1
@@ -123,6 +125,7 @@ class SquadConfig:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {shortened(value)}.")
         self._check_batch()
         self._check_distribution()
+        self._check_engine()
         if self.seed > LARGEST_SEED:
             raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {shortened(self.seed)}.")
         if math.isnan(self.null_score_diff_threshold):
@@ -189,6 +192,33 @@ class SquadConfig:
                 "--pad_to=batch makes batches of many lengths, which a TPU cannot have; leave it out."
             )
         self._check_reached_by_tpu()
+
+    def _check_engine(self) -> None:
+        """Refuse flags that the engine of prediction does not go with."""
+        if self.engine == "tensorflow":
+            if self.engine_model is not None:
+                raise ConfigError(
+                    "--engine_model is what --engine=openvino predicts with; add that, or leave it out."
+                )
+            return
+        if self.strategy != "one_device":
+            raise ConfigError(
+                f"--engine={self.engine} predicts on this machine's CPU alone; leave it out, or predict in another run."
+            )
+        if self.dtype == "float16":
+            raise ConfigError(
+                f"--engine={self.engine} computes in float32 or bfloat16, not in float16 (--dtype)."
+            )
+        if self.pad_to == "max" and not self.do_train:
+            raise ConfigError(
+                f"--engine={self.engine} pads no window to --max_seq_length; leave --pad_to=max out."
+            )
+        if self.engine_model is not None and not self.do_predict:
+            raise ConfigError("--engine_model is for prediction: add --do_predict and --predict_file.")
+        if self.engine_model is not None and self.do_train:
+            raise ConfigError(
+                "--engine_model predicts with other weights than --do_train makes; leave one of them out."
+            )
 
     def _check_reached_by_tpu(self) -> None:
         """Refuse an output directory whose records the TPU's own machine could not read."""
@@ -276,6 +306,7 @@ _CHOICES = {
     "export_signatures": EXPORT_SIGNATURES,
     "dtype": ("float32", "bfloat16", "float16"),
     "pad_to": ("max", "batch"),
+    "engine": ENGINES,
     "distribution_strategy": DISTRIBUTION_STRATEGIES,
 }
 

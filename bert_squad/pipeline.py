@@ -13,11 +13,12 @@ from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
+from bert_squad.answers.prediction import Predictor
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
-from bert_squad.compute_options import choose_compute_options
+from bert_squad.compute_options import choose_compute_options, engine_dtype
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import SquadExample, read_squad_json, squad_examples
 from bert_squad.devices.agreement import check_same, describe_process
@@ -78,6 +79,7 @@ class _Run:
         self.export_dir = config.export_dir or self.path(EXPORT)
         self.devices = open_devices(config, self.compute)
         self.records_dir = config.output_dir
+        self.engine_predict: Predictor | None = None  # instead of the model
 
     def make_model(self) -> BertForSquad:
         tf_keras.utils.set_random_seed(self.config.seed)
@@ -89,13 +91,18 @@ class _Run:
     def path(self, name: str) -> str:
         return files.join(self.config.output_dir, name)
 
+    def needs_model(self) -> bool:
+        """Say whether there is anything to do but to predict with a model that was exported before."""
+        return self.config.engine_model is None or self.config.do_train or self.config.do_export
+
     def run(self) -> dict[str, float] | None:
         logging.info("Running on %s.", self.devices.description)
         with self.devices.taking_part(), contextlib.ExitStack() as stack:
             self.check_same_in_all()
             if self.config.init_checkpoint and self.devices.is_chief:
                 check_loadable(self.config.init_checkpoint)
-            self.model = self.make_model()
+            if self.needs_model():
+                self.model = self.make_model()
             if self.devices.is_chief:
                 return self.run_as_chief(stack)
             self.records_dir = stack.enter_context(whole_files.scratch_directory())
@@ -122,7 +129,7 @@ class _Run:
                 stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting", waits=True))
         if not config.do_predict:
             self.devices.leave()
-        if config.do_predict or config.do_export:
+        if self.needs_model() and (config.do_predict or config.do_export):
             with doing("loading the weights"):
                 self.load_weights()
         return self.use_weights()
@@ -160,11 +167,26 @@ class _Run:
         if config.do_predict:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
+        if config.do_predict and config.engine == "openvino":
+            with doing("preparing OpenVINO"):
+                self.prepare_engine()
         if config.do_export:
             with doing("preparing the export"):
                 from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
                 check_exportable(self.export_dir, config.export_signatures)
+
+    def prepare_engine(self) -> None:
+        """Refuse, before anything slow starts, an engine that is not there, or a model that it cannot read."""
+        from bert_squad.serving.openvino_engine import import_openvino
+
+        import_openvino()
+        if self.config.engine_model is not None:
+            from bert_squad.serving.openvino_prediction import predictor_of_export
+
+            self.engine_predict = predictor_of_export(
+                self.config.engine_model, self.bert_config, self.tokenizer, engine_dtype(self.config)
+            )
 
     def outputs(self) -> list[str]:
         """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
@@ -249,8 +271,24 @@ class _Run:
 
     def prepared_questions(self) -> PreparedQuestions:
         records = files.join(self.records_dir, EVAL_RECORDS)
+        compute = self.compute
+        if self.config.engine == "openvino":
+            compute = dataclasses.replace(compute, pad_to="batch")
+            if self.engine_predict is None:
+                from bert_squad.serving.openvino_prediction import predictor_of_run
+
+                self.engine_predict = predictor_of_run(
+                    self.model, self.config, self.bert_config, self.tokenizer, engine_dtype(self.config)
+                )
         return PreparedQuestions(
-            self.config, self.examples, self.tokenizer, self.compute, self.model, records, self.devices
+            self.config,
+            self.examples,
+            self.tokenizer,
+            compute,
+            None if self.engine_predict else self.model,
+            records,
+            self.devices,
+            self.engine_predict,
         )
 
     def predict(self) -> None:

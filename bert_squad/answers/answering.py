@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_predictions
-from bert_squad.answers.prediction import make_predictor
+from bert_squad.answers.prediction import Predictor, make_predictor
 from bert_squad.answers.prediction_files import write_predictions
 from bert_squad.answers.raw_results import RawResult
 from bert_squad.compute_options import ComputeOptions
@@ -34,9 +34,10 @@ class PreparedQuestions:
       examples: the questions.
       tokenizer: the run's.
       compute: its choices of computation.
-      model: answers, with the weights that it has when it is asked.
+      model: answers, with the weights that it has when it is asked; None with `predict`.
       records: path of the record file, which is written now.
       devices: compute. All processes of several take part in an answer, and the chief alone gets it.
+      predict: computes in place of `model`, and is called as what `make_predictor` returns.
 
     Raises:
       BertSquadError: when the records cannot be made or written.
@@ -48,14 +49,17 @@ class PreparedQuestions:
         examples: Sequence[SquadExample],
         tokenizer: FullTokenizer,
         compute: ComputeOptions,
-        model: BertForSquad,
+        model: BertForSquad | None,
         records: str,
         devices: Devices = ONE_DEVICE,
+        predict: Predictor | None = None,
     ):
         self._config, self._examples, self._tokenizer, self._compute = config, examples, tokenizer, compute
         self._records = records
         self._lengths = WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length)
-        self._predict = make_predictor(model, jit_compile=compute.jit_compile, devices=devices)
+        self._predict: Predictor = predict or make_predictor(
+            model, jit_compile=compute.jit_compile, devices=devices
+        )
         self.num_features = write_features(
             records,
             examples,

@@ -103,7 +103,9 @@ def answer_files(options: BulkOptions, beam_words: list[str]) -> list[str]:
     """
     present = _check_output(options)
     paths = _matching_files(options.input_pattern, present)
-    _model(options.model, options.signature, options.engine, options.dtype)  # what is wrong with it is said here, not by a worker
+    _model(
+        options.model, options.signature, options.engine, options.dtype
+    )  # what is wrong with it is said here, not by a worker
     with _staged(options.output_prefix, present) as (folder, published):
         _run(options, paths, folder, beam_words)
     return [path for path in published if _kind_of(path, options.output_prefix) == ERRORS]

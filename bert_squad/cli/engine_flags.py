@@ -8,8 +8,8 @@ from bert_squad.serving.asking import check_engine
 
 USAGE = """\
   --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
-  --engine: what computes: tensorflow (default); or openvino, often quicker on CPUs, which pads no window in any case and
-      also takes what `quantize` writes. It needs: pip install 'bert-squad[openvino]'.
+  --engine: what computes: tensorflow (default); or openvino, often quicker on CPUs, which never pads windows, and
+      also takes what `quantize` writes; it needs: pip install 'bert-squad[openvino]'.
   --dtype: type of matrix products, with --engine=openvino only: float32 (default) or bfloat16."""
 
 

@@ -87,7 +87,9 @@ def check_engine(engine: str, signature: str | None = None, dtype: str | None = 
             "--dtype is for --engine=openvino; TensorFlow computes in the type that --export_dtype gave the model."
         )
     if engine == "openvino" and signature == "answer":
-        raise ConfigError("--engine=openvino pads no window, so it has no exact mode: it answers as with --fast.")
+        raise ConfigError(
+            "--engine=openvino pads no window, so it has no exact mode: it answers as with --fast."
+        )
 
 
 def _texts(values: Sequence[str | bytes], name: str, what: str) -> list[bytes]:

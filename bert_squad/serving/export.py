@@ -44,7 +44,6 @@ from bert_squad.serving.warmup import write_warmup_requests
 from bert_squad.text.tokenization import FullTokenizer
 
 
-
 def export_model(
     model: BertForSquad,
     config: SquadConfig,

@@ -34,7 +34,8 @@ _NOWHERE = -1  # an offset that is none
 _NO_UTF8 = re.compile("[\udc01-\udc04]")
 _BYTES_OF_SURROGATE = 3
 codecs.register_error(
-    "bert_squad_length", lambda error: (chr(0xDC00 + error.end - error.start), error.end)  # type: ignore[attr-defined]
+    "bert_squad_length",
+    lambda error: (chr(0xDC00 + error.end - error.start), error.end),  # type: ignore[attr-defined]
 )
 
 
@@ -175,7 +176,9 @@ def _row(prediction: ExamplePrediction, texts: SpanTexts, context: Context) -> d
     entries = [_entry(entry, texts, context) for entry in prediction.nbest]
     # Texts differ from each other, so the answer is the one entry with its text.
     chosen = next(entry for entry in entries if entry["text"] == prediction.text)
-    outputs = {name: chosen[name] for name in ("end_byte", "end_char", "probability", "start_byte", "start_char")}
+    outputs = {
+        name: chosen[name] for name in ("end_byte", "end_char", "probability", "start_byte", "start_char")
+    }
     outputs["score"] = _sum(chosen["start_logit"], chosen["end_logit"])
     outputs["is_impossible"] = False
     if prediction.null_odds is not None:

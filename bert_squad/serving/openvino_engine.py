@@ -22,9 +22,15 @@ DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 
 FEATURES = ("input_ids", "input_mask", "segment_ids")
 _LOGITS = ("start_logits", "end_logits")
-_SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"
+"""Of a SavedModel: from features to logits. OpenVINO reads no other."""
+
 _PADDING_LOGIT = np.finfo(np.float32).min  # as in the signature answer_fast
-_NO_REASON = ("Exception from ", "Check '", "FrontEnd API failed")  # lines that say where it went wrong in there
+_NO_REASON = (
+    "Exception from ",
+    "Check '",
+    "FrontEnd API failed",
+)  # lines that say where it went wrong in there
 
 
 def import_openvino(with_nncf: bool = False) -> ModuleType:
@@ -59,7 +65,6 @@ def read_model(version_dir: str, settings: ExportSettings) -> Any:
     Raises:
       ConfigError: when OpenVINO is not installed, or cannot read the model.
     """
-    openvino = import_openvino()
     if files.is_remote(version_dir):
         raise ConfigError(f"OpenVINO reads models from a local disk only; copy {version_dir} to one.")
     if settings.dtype != "float32":
@@ -67,18 +72,13 @@ def read_model(version_dir: str, settings: ExportSettings) -> Any:
             f"OpenVINO cannot read the weights of {version_dir}, which are {settings.dtype}; give an export with "
             f"--export_dtype=float32 (--dtype={settings.dtype} computes in that type)."
         )
-    if not is_quantized(version_dir) and _SIGNATURE not in settings.description.get("signatures", ()):
+    if not is_quantized(version_dir) and SIGNATURE not in settings.description.get("signatures", ()):
         raise ConfigError(
-            f"The model {version_dir} has no signature {_SIGNATURE!r}, which takes features; give one that was "
+            f"The model {version_dir} has no signature {SIGNATURE!r}, which takes features; give one that was "
             "exported with --do_export."
         )
     path = files.join(version_dir, OPENVINO_MODEL) if is_quantized(version_dir) else version_dir
-    try:
-        model = openvino.Core().read_model(path)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"OpenVINO cannot read the model {version_dir} ({_reason(error)}); make it again."
-        ) from None
+    model = _read(path)
     inputs, outputs = (
         {name for port in ports for name in port.get_names()} for ports in (model.inputs, model.outputs)
     )
@@ -88,6 +88,21 @@ def read_model(version_dir: str, settings: ExportSettings) -> Any:
             "--do_export."
         )
     return model
+
+
+def compile_saved_model(saved_model: str, dtype: str) -> "OpenVinoEncoder":
+    """Read and compile a SavedModel of this very program; arguments and errors as of `OpenVinoEncoder`."""
+    return OpenVinoEncoder(_read(saved_model), dtype)
+
+
+def _read(path: str) -> Any:
+    openvino = import_openvino()
+    try:
+        return openvino.Core().read_model(path)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"OpenVINO cannot read the model {path} ({_reason(error)}); export or quantize it again."
+        ) from None
 
 
 class OpenVinoEncoder:

@@ -73,7 +73,7 @@ def check_nameable(path: str, flag: str) -> None:
         ) from None
 
 
-def latest_version(path: str) -> str:
+def latest_version(path: str, flag: str = "--model") -> str:
     """Return the directory of a SavedModel or of a quantized model: `path` itself, or the latest version in it.
 
     Raises:
@@ -85,7 +85,7 @@ def latest_version(path: str) -> str:
         # A file of that name, such as a copy that bears a date, is no version.
         numbers = [number for number in versions(path) if files.is_directory(files.join(path, str(number)))]
     except OSError as error:
-        raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check --model.") from None
+        raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check {flag}.") from None
     if not numbers:
         raise ConfigError(
             f"There is no exported model in {path}; name the directory that --export_dir named, or a version in it."
