@@ -5,6 +5,7 @@ OpenVINO is imported where it is used: the program has to work without it. No Te
 
 import collections
 import importlib.util
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,7 @@ def import_openvino(with_nncf: bool = False) -> ModuleType:
     for name, package in [("openvino", "OpenVINO"), *([("nncf", "NNCF")] if with_nncf else [])]:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"{package} is not installed; install it: pip install 'bert-squad[openvino]'.")
+    handlers = list(logging.root.handlers)
     try:
         import openvino
     except Exception as error:  # a library that the machine lacks, for one
@@ -52,6 +54,8 @@ def import_openvino(with_nncf: bool = False) -> ModuleType:
             f"OpenVINO cannot be loaded ({files.reason_of(error)}); install it anew: pip install --force-reinstall "
             "openvino."
         ) from error
+    finally:
+        logging.root.handlers[:] = handlers  # it takes away absl's, which writes the log
     return openvino
 
 
