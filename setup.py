@@ -35,6 +35,7 @@ setup(
     extras_require={
         "gpu": [f"tensorflow[and-cuda]{LINE}"],
         "beam": ["apache-beam>=2.77"],  # add [gcp] of its own for Dataflow
+        "openvino": ["openvino>=2026.4", "nncf>=3.4"],
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": [
             f"tensorflow-serving-api{LINE}",
