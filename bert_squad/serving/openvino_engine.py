@@ -4,8 +4,10 @@ OpenVINO is imported where it is used: the program has to work without it. No Te
 """
 
 import collections
+import contextlib
 import importlib.util
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,7 @@ SIGNATURE = "serving_default"
 """Of a SavedModel: from features to logits. OpenVINO reads no other."""
 
 _PADDING_LOGIT = np.finfo(np.float32).min  # as in the signature answer_fast
+_TELEMETRY = "openvino_telemetry"
 _NO_REASON = (
     "Exception from ",
     "Check '",
@@ -46,17 +49,35 @@ def import_openvino(with_nncf: bool = False) -> ModuleType:
     for name, package in [("openvino", "OpenVINO"), *([("nncf", "NNCF")] if with_nncf else [])]:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"{package} is not installed; install it: pip install 'bert-squad[openvino]'.")
-    handlers = list(logging.root.handlers)
     try:
-        import openvino
+        with importing_without_effects():
+            import openvino
     except Exception as error:  # a library that the machine lacks, for one
         raise ConfigError(
             f"OpenVINO cannot be loaded ({files.reason_of(error)}); install it anew: pip install --force-reinstall "
             "openvino."
         ) from error
-    finally:
-        logging.root.handlers[:] = handlers  # it takes away absl's, which writes the log
     return openvino
+
+
+@contextlib.contextmanager
+def importing_without_effects() -> Iterator[None]:
+    """Keep OpenVINO and NNCF, while they are imported, from what they do beside that.
+
+    They send their makers statistics of their use, from a process that they fork of this one, and write to the home
+    directory; where they find no `openvino_telemetry`, they do without. And absl's handler, which writes the log, is
+    taken away.
+    """
+    handlers = list(logging.root.handlers)
+    has_telemetry = _TELEMETRY in sys.modules
+    if not has_telemetry:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # as if it were not installed
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        if not has_telemetry:
+            del sys.modules[_TELEMETRY]
 
 
 def read_model(version_dir: str, settings: ExportSettings) -> Any:

@@ -27,7 +27,12 @@ from bert_squad.data.windows import Window, make_windows
 from bert_squad.errors import ConfigError, DataError, OutputError
 from bert_squad.serving.export_settings import ExportSettings, read_settings
 from bert_squad.serving.openvino_answers import batches_by_length
-from bert_squad.serving.openvino_engine import FEATURES, import_openvino, read_model
+from bert_squad.serving.openvino_engine import (
+    FEATURES,
+    import_openvino,
+    importing_without_effects,
+    read_model,
+)
 from bert_squad.serving.versions import (
     ASSETS_EXTRA,
     EXPORT_JSON,
@@ -95,10 +100,13 @@ def import_nncf() -> ModuleType:
       ConfigError: saying what to install.
     """
     import_openvino(with_nncf=True)
-    # Else it sends statistics of its use to its makers; it has no other switch.
-    os.environ.setdefault("NNCF_CI", "1")
-    import nncf
-
+    try:
+        with importing_without_effects():
+            import nncf
+    except Exception as error:
+        raise ConfigError(
+            f"NNCF cannot be loaded ({files.reason_of(error)}); install it anew: pip install --force-reinstall nncf."
+        ) from error
     return nncf
 
 
