@@ -98,8 +98,11 @@ def test_the_python_snippet(exported_v2, loads_once, capsys):
 
 
 def test_the_shell_lines(exported_v2, loads_once, tmp_path, monkeypatch, capsys):
-    # What is between the first and the last two is tried by test_other_libraries.
-    docker, *_, ask, show = (snippet.replace("\\\n", " ") for snippet in snippets("shell"))
+    # The others are tried by test_other_libraries and test_openvino_engine.
+    docker, *lines = (snippet.replace("\\\n", " ") for snippet in snippets("shell"))
+    ask, show = (
+        next(line for line in lines if line.startswith(start)) for start in ("bert-squad ask", "python -c")
+    )
     words = shlex.split(docker)
     assert words[:2] == ["docker", "run"]
     assert words[-1] == "tensorflow/serving"

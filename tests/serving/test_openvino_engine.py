@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 from golden_files import golden
-from program import environment, run_console, run_program
+from program import ROOT, environment, run_console, run_program
 from serving.legacy_models import LAST_STEP, questions_of
 from serving.test_openvino_answers import assert_same_answers
 
@@ -345,6 +346,23 @@ def test_no_statistics_are_sent_to_the_makers_of_the_libraries(exported_v2, quan
     assert done.returncode == 0, done.stderr
     for home in (tmp_path, model.parent / "home"):
         assert list(home.rglob("*openvino*")) == []
+
+
+@needs_openvino
+def test_the_lines_of_the_page(exported_v2, rows_file, tmp_path):
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8").split("## OpenVINO\n")[1]
+    lines = [line for line in page.splitlines() if line.startswith("bert-squad ")]
+    assert len(lines) == 3
+    (tmp_path / "output" / "export").mkdir(parents=True)
+    (tmp_path / "output" / "export" / "3").symlink_to(exported_v2.path)
+    shutil.copy(rows_file, tmp_path / "questions.jsonl")
+    shutil.copy(golden(FOLDER) / "dev.json", tmp_path / "train.json")
+    for line in lines:
+        done = run_console(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    num_rows = len(rows_file.read_text(encoding="utf-8").splitlines())
+    for name in ("answers.jsonl", "int8-answers.jsonl"):
+        assert len((tmp_path / name).read_text(encoding="utf-8").splitlines()) == num_rows
 
 
 @needs_openvino
