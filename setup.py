@@ -36,6 +36,7 @@ setup(
         "gpu": [f"tensorflow[and-cuda]{LINE}"],
         "beam": ["apache-beam>=2.77"],  # add [gcp] of its own for Dataflow
         "parquet": ["pyarrow>=14"],
+        "openvino": ["openvino>=2026.4", "nncf>=3.4"],
         "serving": [f"tensorflow-serving-api{LINE}"],
         "test": [
             f"tensorflow-serving-api{LINE}",

@@ -85,6 +85,11 @@ def _best_on_this_device() -> tuple[str, ComputeOptions]:
     return "a CPU without bfloat16 instructions", ComputeOptions("float32", "batch", False)
 
 
+def engine_dtype(config: SquadConfig) -> str:
+    """Return the type that another engine than TensorFlow computes in, on the CPU."""
+    return config.dtype or ("bfloat16" if config.fast and cpu_has_bfloat16() else "float32")
+
+
 def cpu_has_bfloat16(cpu_info: str = "/proc/cpuinfo") -> bool:
     """Say whether the processor multiplies bfloat16 numbers itself, as Linux tells."""
     try:

@@ -13,6 +13,8 @@ from bert_squad.values import LARGEST_SIZE, as_kind, is_finite, memory_size, sho
 
 EXPORT_DTYPES = ("float32", "bfloat16")
 EXPORT_SIGNATURES = ("all", "features")
+ENGINES = ("tensorflow", "openvino")
+
 _Seen = TypeVar("_Seen")
 DISTRIBUTION_STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
@@ -78,6 +80,8 @@ class SquadConfig:
     dtype: str | None = None
     pad_to: str | None = None
     jit_compile: bool | None = None
+    engine: str = "tensorflow"
+    engine_model: str | None = None
     gradient_accumulation_steps: int = 1
     distribution_strategy: str = "one_device"
     num_logical_devices: int = 1
@@ -137,6 +141,7 @@ class SquadConfig:
         self._check_batch()
         self._check_distribution()
         self._check_evaluations()
+        self._check_engine()
         if self.seed > LARGEST_SEED:
             raise ConfigError(f"--seed must be at most {LARGEST_SEED}, not {shortened(self.seed)}.")
         self._check_threshold()
@@ -250,6 +255,33 @@ class SquadConfig:
             )
         self._check_reached_by_tpu()
 
+    def _check_engine(self) -> None:
+        """Refuse flags that the engine of prediction does not go with."""
+        if self.engine == "tensorflow":
+            if self.engine_model is not None:
+                raise ConfigError(
+                    "--engine_model is what --engine=openvino predicts with; add that, or leave it out."
+                )
+            return
+        if self.strategy != "one_device":
+            raise ConfigError(
+                f"--engine={self.engine} predicts on this machine's CPU alone; leave it out, or predict in another run."
+            )
+        if self.dtype == "float16":
+            raise ConfigError(
+                f"--engine={self.engine} computes in float32 or bfloat16, not in float16 (--dtype)."
+            )
+        if self.pad_to == "max" and not self.do_train:
+            raise ConfigError(
+                f"--engine={self.engine} pads no window to --max_seq_length; leave --pad_to=max out."
+            )
+        if self.engine_model is not None and not self.do_predict:
+            raise ConfigError("--engine_model is for prediction: add --do_predict and --predict_file.")
+        if self.engine_model is not None and self.do_train:
+            raise ConfigError(
+                "--engine_model predicts with other weights than --do_train makes; leave one of them out."
+            )
+
     def _check_reached_by_tpu(self) -> None:
         """Refuse an output directory whose records the TPU's own machine could not read."""
         is_local = self.tpu_name == "local"
@@ -343,6 +375,7 @@ _CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
     "pad_to": ("max", "batch"),
     "best_metric": ("f1", "exact", "best_f1"),
+    "engine": ENGINES,
     "distribution_strategy": DISTRIBUTION_STRATEGIES,
     "on_bad_question": ("error", "skip"),
     "several_answers": ("error", "first"),

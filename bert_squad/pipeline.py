@@ -19,13 +19,14 @@ from bert_squad.answers.null_threshold import (
     read_threshold,
     write_threshold,
 )
+from bert_squad.answers.prediction import Predictor
 from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTIONS
 from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions, sample_questions, score_folder
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable
 from bert_squad.checkpoints.prediction_weights import load_to_predict
-from bert_squad.compute_options import choose_compute_options
+from bert_squad.compute_options import choose_compute_options, engine_dtype
 from bert_squad.config import SquadConfig
 from bert_squad.data.examples import SquadExample, squad_examples
 from bert_squad.data.sources import read_data_set
@@ -89,6 +90,7 @@ class _Run:
         self.step: int | None = None  # of its weights, if anything says it
         self.devices = open_devices(config, self.compute)
         self.records_dir = config.output_dir
+        self.engine_predict: Predictor | None = None  # instead of the model
 
     def make_model(self) -> BertForSquad:
         tf_keras.utils.set_random_seed(self.config.seed)
@@ -100,6 +102,10 @@ class _Run:
     def path(self, name: str) -> str:
         return files.join(self.config.output_dir, name)
 
+    def needs_model(self) -> bool:
+        """Say whether there is anything to do but to predict with a model that was exported before."""
+        return self.config.engine_model is None or self.config.do_train or self.config.do_export
+
     def run(self) -> dict[str, float] | None:
         logging.info("Running on %s.", self.devices.description)
         logging.info("The model: %s.", self.bert_config.description)
@@ -107,7 +113,8 @@ class _Run:
             self.check_same_in_all()
             if self.config.init_checkpoint and self.devices.is_chief:
                 check_loadable(self.config.init_checkpoint)
-            self.model = self.make_model()
+            if self.needs_model():
+                self.model = self.make_model()
             if self.devices.is_chief:
                 return self.run_as_chief(stack)
             self.records_dir = stack.enter_context(whole_files.scratch_directory())
@@ -134,9 +141,11 @@ class _Run:
                 stack.enter_context(locks.exclusive(self.path(PREDICTION_LOCK), "predicting", waits=True))
         if not config.do_predict:
             self.devices.leave()
-        if config.do_predict or config.do_export:
+        if self.needs_model() and (config.do_predict or config.do_export):
             with doing("loading the weights"):
                 self.load_weights()
+        if config.takes_tuned_threshold and (config.do_predict or config.do_export):
+            self.take_tuned_threshold()
         return self.use_weights()
 
     def run_as_helper(self) -> None:
@@ -172,11 +181,26 @@ class _Run:
         if config.do_predict or config.eval_steps:
             with doing(f"reading {config.predict_file}"):
                 self.read_predict_file()
+        if config.do_predict and config.engine == "openvino":
+            with doing("preparing OpenVINO"):
+                self.prepare_engine()
         if config.do_export:
             with doing("preparing the export"):
                 from bert_squad.serving.export import check_exportable  # it loads TensorFlow Text
 
                 check_exportable(self.export_dir, config.export_signatures)
+
+    def prepare_engine(self) -> None:
+        """Refuse, before anything slow starts, an engine that is not there, or a model that it cannot read."""
+        from bert_squad.serving.openvino_engine import import_openvino
+
+        import_openvino()
+        if self.config.engine_model is not None:
+            from bert_squad.serving.openvino_prediction import predictor_of_export
+
+            self.engine_predict = predictor_of_export(
+                self.config.engine_model, self.bert_config, self.tokenizer, engine_dtype(self.config)
+            )
 
     def outputs(self) -> list[str]:
         """Return the names of the files that this run writes to `output_dir`, checkpoints apart."""
@@ -261,7 +285,7 @@ class _Run:
         )
 
     def load_weights(self) -> None:
-        """Load what is predicted with and exported, and the threshold that goes with it."""
+        """Load what is predicted with and exported."""
         config = self.config
         if config.use_best:
             check_best(config.output_dir)
@@ -278,8 +302,6 @@ class _Run:
             choices = dataclasses.asdict(self.compute)
             this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
             check_same_run(self.place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
-        if config.takes_tuned_threshold:
-            self.take_tuned_threshold()
 
     def take_tuned_threshold(self) -> None:
         """Let an earlier run's threshold be this one's."""
@@ -293,14 +315,32 @@ class _Run:
             )
             self.config = dataclasses.replace(self.config, null_score_diff_threshold=tuned.threshold)
 
-    def prepared_questions(self, examples: list[SquadExample], records_name: str) -> PreparedQuestions:
+    def prepared_questions(
+        self, examples: list[SquadExample], records_name: str, engine: str = "tensorflow"
+    ) -> PreparedQuestions:
         records = files.join(self.records_dir, records_name)
+        compute = self.compute
+        if engine == "openvino":
+            compute = dataclasses.replace(compute, pad_to="batch")
+            if self.engine_predict is None:
+                from bert_squad.serving.openvino_prediction import predictor_of_run
+
+                self.engine_predict = predictor_of_run(
+                    self.model, self.config, self.bert_config, self.tokenizer, engine_dtype(self.config)
+                )
         return PreparedQuestions(
-            self.config, examples, self.tokenizer, self.compute, self.model, records, self.devices
+            self.config,
+            examples,
+            self.tokenizer,
+            compute,
+            self.model if engine == "tensorflow" else None,
+            records,
+            self.devices,
+            None if engine == "tensorflow" else self.engine_predict,
         )
 
     def predict(self) -> None:
-        prepared = self.prepared_questions(self.examples, EVAL_RECORDS)
+        prepared = self.prepared_questions(self.examples, EVAL_RECORDS, self.config.engine)
         logging.info("Writing predictions to: %s", self.path(PREDICTIONS))
         logging.info("Writing nbest to: %s", self.path(NBEST_PREDICTIONS))
         prepared.write_answers(

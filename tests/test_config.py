@@ -115,6 +115,22 @@ def test_missing_and_malformed_files_are_named(tmp_path):
             {"do_train": True, "train_file": "t", "train_batch_size": 2, "gradient_accumulation_steps": 4},
             "--gradient_accumulation_steps=4 cuts .* must divide --train_batch_size=2",
         ),
+        ({"engine": "onnx"}, "--engine must be one of tensorflow, openvino, not 'onnx'"),
+        ({"engine_model": "x"}, "--engine_model is what --engine=openvino predicts with; add that"),
+        ({"engine": "openvino", "dtype": "float16"}, "--engine=openvino computes in float32 or bfloat16"),
+        ({"engine": "openvino", "pad_to": "max"}, "--engine=openvino pads no window to --max_seq_length"),
+        (
+            {"engine": "openvino", "distribution_strategy": "mirrored"},
+            "--engine=openvino predicts on this machine's CPU alone",
+        ),
+        (
+            {"engine": "openvino", "engine_model": "x", "do_train": True, "train_file": "t"},
+            "--engine_model predicts with other weights than --do_train makes",
+        ),
+        (
+            {"engine": "openvino", "engine_model": "x", "do_predict": False, "do_export": True},
+            "--engine_model is for prediction: add --do_predict",
+        ),
     ],
 )
 def test_impossible_runs_are_refused_by_flag(changes, message):

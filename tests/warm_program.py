@@ -25,7 +25,7 @@ _IMPORTED = (
     "bert_squad.cli.checkpoint",
     "bert_squad.checkpoints.convert",
     "bert_squad.serving.export",
-    "bert_squad.serving.asking",
+    "bert_squad.serving.saved_model",
     "tensorflow_text",
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 
 from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_predictions
-from bert_squad.answers.prediction import make_predictor
+from bert_squad.answers.prediction import Predictor, make_predictor
 from bert_squad.answers.prediction_files import write_predictions
 from bert_squad.answers.raw_results import RawResult
 from bert_squad.compute_options import ComputeOptions
@@ -31,9 +31,10 @@ class PreparedQuestions:
       examples: the questions.
       tokenizer: the run's.
       compute: its choices of computation.
-      model: answers, with the weights that it has when it is asked.
+      model: answers, with the weights that it has when it is asked; None with `predict`.
       records: path of the record file, which is written now.
       devices: compute. All processes of several take part in an answer, and the chief alone gets it.
+      predict: computes in place of `model`, and is called as what `make_predictor` returns.
 
     Raises:
       BertSquadError: when the records cannot be made or written.
@@ -45,14 +46,17 @@ class PreparedQuestions:
         examples: Sequence[SquadExample],
         tokenizer: FullTokenizer,
         compute: ComputeOptions,
-        model: BertForSquad,
+        model: BertForSquad | None,
         records: str,
         devices: Devices = ONE_DEVICE,
+        predict: Predictor | None = None,
     ):
         self._config, self._examples, self._tokenizer, self._compute = config, examples, tokenizer, compute
         self._records = records
         self._lengths = WindowLengths(config.max_seq_length, config.doc_stride, config.max_query_length)
-        self._predict = make_predictor(model, jit_compile=compute.jit_compile, devices=devices)
+        self._predict: Predictor = predict or make_predictor(
+            model, jit_compile=compute.jit_compile, devices=devices
+        )
         self.num_features = write_features(
             records,
             examples,
@@ -62,20 +66,21 @@ class PreparedQuestions:
         )
         log_counts("predictions", len(examples), self.num_features, config.predict_batch_size)
 
-    def _results(self, before_batch: Callable[[], object]) -> Iterator[RawResult]:
+    def _results(self, before_batch: Callable[[], object] | None) -> Iterator[RawResult]:
         batches = predict_batches_by_length(
             self._records,
             max_seq_length=self._config.max_seq_length,
             batch_size=min(self._config.predict_batch_size, max(1, self.num_features)),
             pad_to=self._compute.pad_to,
         )
-        return self._predict(with_named_errors(batches, self._records), before_batch)
+        named = with_named_errors(batches, self._records)
+        return self._predict(named) if before_batch is None else self._predict(named, before_batch)
 
-    def help_to_answer(self, before_batch: Callable[[], object] = lambda: None) -> None:
+    def help_to_answer(self, before_batch: Callable[[], object] | None = None) -> None:
         """Take part in an answer that the chief gives, in another process."""
         collections.deque(self._results(before_batch), maxlen=0)
 
-    def answers(self, before_batch: Callable[[], object] = lambda: None) -> Iterator[ExamplePrediction]:
+    def answers(self, before_batch: Callable[[], object] | None = None) -> Iterator[ExamplePrediction]:
         """Answer all questions, one after the other, with the present weights of the model.
 
         Args:
@@ -98,7 +103,7 @@ class PreparedQuestions:
         predictions_file: str,
         nbest_file: str,
         null_odds_file: str | None,
-        before_batch: Callable[[], object] = lambda: None,
+        before_batch: Callable[[], object] | None = None,
     ) -> None:
         """Answer all questions and write the files of the legacy script, whole or not at all.
 

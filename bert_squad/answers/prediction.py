@@ -11,13 +11,12 @@ from bert_squad.devices.replicas import ONE_DEVICE, Devices
 from bert_squad.model.squad_model import FEATURES
 
 Batch = dict[str, tf.Tensor]
+Predictor = Callable[..., Iterator[RawResult]]
 
 BATCHES_AT_ONCE = 2  # where one leaves a core idle, between two operations, the other takes it
 
 
-def make_predictor(
-    model, *, jit_compile: bool = False, devices: Devices = ONE_DEVICE
-) -> Callable[..., Iterator[RawResult]]:
+def make_predictor(model, *, jit_compile: bool = False, devices: Devices = ONE_DEVICE) -> Predictor:
     """Compile the model for prediction.
 
     Args:

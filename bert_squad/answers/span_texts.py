@@ -47,7 +47,7 @@ class SpanTexts:
             # The span is all of its words, so whatever the projection finds, it gives these words: the pieces are
             # their tokens, or hold an [UNK] that is nowhere in them. Most good candidates are of this kind.
             return self._passage.orig_text(orig_start, orig_end)
-        tok_text = " ".join(tokens[start : end + 1]).replace(" ##", "").replace("##", "")
+        tok_text = _joined(tokens[start : end + 1])
         text, branch = self._passage.project_text(
             tok_text, orig_start, orig_end, says_why=self._verbose_logging
         )
@@ -58,6 +58,21 @@ class SpanTexts:
         if tidied == tok_text and not self._verbose_logging:
             return text
         return self._passage.get_final_text(tidied, orig_start, orig_end, self._verbose_logging)
+
+    def range_of(self, candidate: PrelimPrediction) -> tuple[int, int]:
+        """Return where the text of a candidate is: its first character, and the one behind its last.
+
+        Characters are counted in all words of the passage, with a space between two.
+        """
+        feature_index, start, end, _, _ = candidate
+        tokens, orig_of = self._features[feature_index]
+        tidied = " ".join(_joined(tokens[start : end + 1]).split())
+        return self._passage.projected_range(tidied, orig_of[start], orig_of[end])
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Return WordPieces as tokens with a space between two."""
+    return " ".join(pieces).replace(" ##", "").replace("##", "")
 
 
 class _PassageMemory:

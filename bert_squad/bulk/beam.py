@@ -44,6 +44,8 @@ class BulkOptions(NamedTuple):
       input_pattern: of the files with rows.
       output_prefix: of the names of the files that are written.
       signature: "answer" or "answer_fast".
+      engine: what computes, as for `ExportedModel`, like `dtype`.
+      dtype: type of matrix products.
       nbest: answers in the list of each row, at most.
       batch_size: rows answered at a time.
       num_shards: files to write; 0 lets Beam choose.
@@ -54,6 +56,8 @@ class BulkOptions(NamedTuple):
     input_pattern: str
     output_prefix: str
     signature: str = "answer"
+    engine: str = "tensorflow"
+    dtype: str | None = None
     nbest: int = 1
     batch_size: int = 16
     num_shards: int = 0
@@ -99,7 +103,9 @@ def answer_files(options: BulkOptions, beam_words: list[str]) -> list[str]:
     """
     present = _check_output(options)
     paths = _matching_files(options.input_pattern, present)
-    _model(options.model, options.signature)  # what is wrong with it is said here, not by a worker
+    _model(
+        options.model, options.signature, options.engine, options.dtype
+    )  # what is wrong with it is said here, not by a worker
     with _staged(options.output_prefix, present) as (folder, published):
         _run(options, paths, folder, beam_words)
     return [path for path in published if _kind_of(path, options.output_prefix) == ERRORS]
@@ -129,7 +135,12 @@ def _run(options: BulkOptions, paths: list[str], folder: str, beam_words: list[s
         | "Batch rows" >> beam.BatchElements(options.batch_size, options.batch_size)
         | "Answer"
         >> beam.FlatMap(
-            answer_rows, options.model, signature=options.signature, nbest=options.nbest
+            answer_rows,
+            options.model,
+            signature=options.signature,
+            engine=options.engine,
+            dtype=options.dtype,
+            nbest=options.nbest,
         ).with_output_types(Any)
     )
     for kind in (ANSWERS, ERRORS):
@@ -197,21 +208,30 @@ def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
             raise _DamagedParquetError from error
 
 
-_models: dict[tuple[str, str], "ExportedModel"] = {}
+_models: dict[tuple[str, str, str, str | None], "ExportedModel"] = {}
 _models_lock = threading.Lock()
 
 
-def _model(path: str, signature: str) -> "ExportedModel":
+def _model(path: str, signature: str, engine: str, dtype: str | None) -> "ExportedModel":
     """Return a model that is loaded once in a process, however many threads of it answer."""
-    from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
+    from bert_squad.serving.asking import ExportedModel
 
+    key = (path, signature, engine, dtype)
     with _models_lock:
-        if (path, signature) not in _models:
-            _models[path, signature] = ExportedModel(path, signature)
-        return _models[path, signature]
+        if key not in _models:
+            _models[key] = ExportedModel(*key)
+        return _models[key]
 
 
-def answer_rows(batch: Iterable[Row], model: str, *, signature: str, nbest: int) -> Iterator[tuple[str, str]]:
+def answer_rows(
+    batch: Iterable[Row],
+    model: str,
+    *,
+    signature: str,
+    engine: str = "tensorflow",
+    dtype: str | None = None,
+    nbest: int,
+) -> Iterator[tuple[str, str]]:
     """Yield for each row its kind, `ANSWERS` or `ERRORS`, and a line of JSON.
 
     The line of an error holds `file`, `line` (the number), `reason` and `row`: the row, or null where there is none.
@@ -223,7 +243,7 @@ def answer_rows(batch: Iterable[Row], model: str, *, signature: str, nbest: int)
             asked.append(row)
         except DataError as error:
             yield ERRORS, _refusal(row, error)
-    answers = rows.answers(_model(model, signature), requests, nbest)
+    answers = rows.answers(_model(model, signature, engine, dtype), requests, nbest)
     for row, request, answer in zip(asked, requests, answers, strict=True):
         if isinstance(answer, DataError):
             yield ERRORS, _refusal(row, answer)

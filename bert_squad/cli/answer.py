@@ -12,6 +12,8 @@ from bert_squad.activity import doing
 from bert_squad.bulk import beam
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.engine_flags import USAGE as ENGINE_USAGE
+from bert_squad.cli.engine_flags import define_engine_flags, engine_options
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -29,7 +31,7 @@ Beam: pip install 'bert-squad[beam]'.
       file, line and reason, and the exit code is 1 at the end. The files appear when all is answered, or not at all.
   --[no]overwrite: replace files of an earlier run with that prefix; else they are refused.
   --nbest: how many answers to show (default: 1).
-  --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
+{engine_flags}
   --batch_size: rows answered at a time (default: 16).
   --num_shards: how many files of answers to write (default: as Beam chooses).
 
@@ -50,7 +52,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_string("output", None, "Prefix of the files with answers.", flag_values=flag_values)
     flags.DEFINE_boolean("overwrite", False, "Replace files.", flag_values=flag_values)
     flags.DEFINE_integer("nbest", 1, "Answers to show.", lower_bound=1, flag_values=flag_values)
-    flags.DEFINE_boolean("fast", False, "Do not pad windows.", flag_values=flag_values)
+    define_engine_flags(flag_values)
     flags.DEFINE_integer("batch_size", 16, "Rows at a time.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_integer("num_shards", 0, "Files to write.", lower_bound=0, flag_values=flag_values)
     return flag_values
@@ -71,13 +73,14 @@ def main(program: str, words: list[str]) -> int:
     """
     if not words or any(word in cli_flags.HELP_FLAGS for word in words):
         with contextlib.suppress(streams.ReaderGoneError):  # `--help | head`
-            streams.print_line(_USAGE.format(program=program))
+            streams.print_line(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
         return 0
     flag_values = _define_flags()
     beam_words = cli_flags.read_flags([program, *words], flag_values, known_only=True)
     for name in ("model", "input", "output"):
         if not flag_values[name].value:
             raise ConfigError(f"--{name} is missing. See {program} --help.")
+    engine_options(flag_values)
     beam.import_beam()
     _check_beam_words(program, beam_words, flag_values)
     options = _options(flag_values)
@@ -117,7 +120,7 @@ def _check_beam_words(program: str, beam_words: list[str], flag_values: flags.Fl
 
 
 def _options(flag_values: flags.FlagValues) -> beam.BulkOptions:
-    from bert_squad.serving.versions import latest_version  # imports TensorFlow
+    from bert_squad.serving.versions import latest_version
 
     values = {name: flag_values[name].value for name in flag_values}
     return beam.BulkOptions(
@@ -125,7 +128,7 @@ def _options(flag_values: flags.FlagValues) -> beam.BulkOptions:
         model=_absolute(latest_version(values["model"])),
         input_pattern=_absolute(values["input"]),
         output_prefix=_absolute(values["output"]),
-        signature="answer_fast" if values["fast"] else "answer",
+        **engine_options(flag_values),
         **{name: values[name] for name in ("nbest", "batch_size", "num_shards", "overwrite")},
     )
 

@@ -18,6 +18,8 @@ from bert_squad.cli.ask_streams import (
     open_output,
     read_passage,
 )
+from bert_squad.cli.engine_flags import USAGE as ENGINE_USAGE
+from bert_squad.cli.engine_flags import define_engine_flags, engine_options
 from bert_squad.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ Answer questions with a model that --do_export wrote.
   --[no]overwrite: replace the file that --output names; else one that exists is refused.
   --[no]json: print JSON for --question too.
   --nbest: how many answers to show (default: 1).
-  --[no]fast: do not pad windows: quicker, and answers low in the n-best list may differ.
+{engine_flags}
   --batch_size: questions answered at a time (default: 16)."""
 
 _NO_ANSWER = "(no answer)"
@@ -58,7 +60,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("overwrite", False, "Replace --output.", flag_values=flag_values)
     flags.DEFINE_boolean("json", False, "Print JSON.", flag_values=flag_values)
     flags.DEFINE_integer("nbest", 1, "Answers to show.", lower_bound=1, flag_values=flag_values)
-    flags.DEFINE_boolean("fast", False, "Do not pad windows.", flag_values=flag_values)
+    define_engine_flags(flag_values)
     flags.DEFINE_integer("batch_size", 16, "Questions at a time.", lower_bound=1, flag_values=flag_values)
     return flag_values
 
@@ -83,7 +85,7 @@ def main(program: str, words: list[str]) -> int:
 
 def _run(program: str, words: list[str]) -> int:
     if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        streams.print_line(_USAGE.format(program=program))
+        streams.print_line(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
         return 0
     flag_values = _define_flags()
     surplus = cli_flags.read_flags([program, *words], flag_values)
@@ -93,6 +95,7 @@ def _run(program: str, words: list[str]) -> int:
         raise ConfigError("--model is missing: name the directory of an exported model.")
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):
         raise ConfigError(f"Give either --question or --batch_file. See {program} --help.")
+    engine_options(flag_values)  # what is wrong with them is said before anything is read
     source = flag_values["batch_file"].value or flag_values["context_file"].value
     check_output(flag_values["output"].value, source, may_replace=flag_values["overwrite"].value)
     if flag_values["batch_file"].value is not None:
@@ -156,9 +159,9 @@ def _answer_lines(
 
 
 def _load(flag_values: flags.FlagValues) -> "ExportedModel":
-    from bert_squad.serving.asking import ExportedModel  # imports TensorFlow
+    from bert_squad.serving.asking import ExportedModel
 
-    return ExportedModel(flag_values["model"].value, "answer_fast" if flag_values["fast"].value else "answer")
+    return ExportedModel(flag_values["model"].value, **engine_options(flag_values))
 
 
 def _text(answer: dict[str, Any], nbest: int) -> str:

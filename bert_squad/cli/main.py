@@ -30,6 +30,10 @@ SUBCOMMANDS = {
         "bert_squad.cli.answer",
         "answer any number of questions with an exported model, on Apache Beam",
     ),
+    "quantize": (
+        "bert_squad.cli.quantize",
+        "turn an exported model into one of 8-bit integers, for OpenVINO",
+    ),
 }
 
 

@@ -133,6 +133,16 @@ def shuffle_examples(examples: list[SquadExample]) -> None:
     random.Random(_SHUFFLE_SEED).shuffle(examples)
 
 
+def split_words(context: str) -> tuple[list[str], list[int]]:
+    """Return the words of a context, as `doc_tokens` has them, and at which character each begins.
+
+    >>> split_words(" By  Steve\\n")
+    (['By', 'Steve'], [1, 5])
+    """
+    words = list(_WORD.finditer(context))
+    return [word.group() for word in words], [word.start() for word in words]
+
+
 class _Passage:
     """A passage's words, and the word of each character."""
 

@@ -140,6 +140,11 @@ class Window:
         return self._example.is_impossible
 
     @property
+    def length(self) -> int:
+        """Number of `tokens`."""
+        return self._num_prefix + self._end - self._start + 1
+
+    @property
     def tokens(self) -> list[str]:
         """The WordPieces, without padding."""
         example = self._example

@@ -1,20 +1,19 @@
-"""Ask an exported model from Python: strings in, plain values out. Needs the SavedModel only."""
+"""Ask an exported model from Python: strings in, plain values out. Needs what was exported only.
+
+TensorFlow answers unless another engine is asked for; then nothing here imports TensorFlow.
+"""
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-import tensorflow as tf
+from bert_squad.config import ENGINES
+from bert_squad.errors import ConfigError, DataError
+from bert_squad.serving.versions import check_nameable, latest_version
 
-from bert_squad import files, links
-from bert_squad.errors import BertSquadError, ConfigError, DataError
-from bert_squad.serving.text_operations import load_tensorflow_text
-from bert_squad.serving.versions import check_nameable, check_version, latest_version
 
-_NBEST = "nbest_"
-_COUNT = "nbest_count"
-_TEXTS = {"question", "context"}
-_NEEDED = {"answer", "start_char", _COUNT, "nbest_text"}
+class _Engine(Protocol):
+    def answer(self, questions: list[bytes], contexts: list[bytes]) -> list[dict[str, Any]]: ...
 
 
 class ExportedModel:
@@ -22,33 +21,36 @@ class ExportedModel:
 
     Args:
       path: a version directory, or the directory of all versions, of which the latest is taken.
-      signature: "answer" or "answer_fast".
+      signature: "answer" (default) or "answer_fast". OpenVINO pads nothing, so it answers as "answer_fast" only.
+      engine: one of `ENGINES`: what computes. "openvino" needs the extra of that name, and also takes what
+        `bert-squad quantize` wrote.
+      dtype: type of matrix products, "float32" (default) or "bfloat16"; with the engine "openvino" only.
 
     Raises:
-      ConfigError: when there is no such model, it is damaged, or it does not answer texts.
+      ConfigError: when there is no such model, it is damaged, or it does not answer texts; for another engine, or one
+        that is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike, signature: str = "answer"):
-        load_tensorflow_text()
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        signature: str | None = None,
+        engine: str = "tensorflow",
+        dtype: str | None = None,
+    ):
+        check_engine(engine, signature, dtype)
         check_nameable(os.fspath(path), "--model")
-        self.path = latest_version(os.fspath(path))
-        check_version(self.path)
-        try:
-            # Held, since it holds the weights.
-            self._loaded = tf.saved_model.load(links.without_pattern(self.path, self))
-            signatures = dict(self._loaded.signatures)
-        except BertSquadError:
-            raise
-        except Exception as error:  # a damaged file comes out as an error of nearly any kind
-            raise ConfigError(
-                f"Cannot load the model {self.path} ({files.reason_of(error)}); export it again with --do_export."
-            ) from None
-        if not _answers_texts(signatures.get(signature)):
-            raise ConfigError(
-                f"The model {self.path} has no signature {signature!r}, so it answers no texts; "
-                "give one that was exported with --do_export, and not with --export_signatures=features."
-            )
-        self._signature = signatures[signature]
+        self._engine: _Engine
+        if engine == "tensorflow":
+            from bert_squad.serving.saved_model import SavedModelEngine  # imports TensorFlow
+
+            self.path = latest_version(os.fspath(path))
+            self._engine = SavedModelEngine(self.path, signature or "answer")
+        else:
+            from bert_squad.serving.openvino_answers import OpenVinoEngine
+
+            self.path = latest_version(os.fspath(path))
+            self._engine = OpenVinoEngine(self.path, dtype or "float32")
 
     def answer(
         self, questions: Sequence[str | bytes], contexts: Sequence[str | bytes]
@@ -67,43 +69,27 @@ class ExportedModel:
           DataError: when these are not two lists of texts, equally long, or the model cannot answer them.
           ConfigError: when the model is of another program, and answers in another form.
         """
-        asked = {
-            "question": _texts(questions, "questions", "question"),
-            "context": _texts(contexts, "contexts", "passage"),
-        }
-        num_questions, num_contexts = (len(texts) for texts in asked.values())
-        if num_questions != num_contexts:
+        asked = _texts(questions, "questions", "question")
+        passages = _texts(contexts, "contexts", "passage")
+        if len(asked) != len(passages):
             raise DataError(
-                f"There are {num_questions} questions and {num_contexts} contexts: each question needs its passage."
+                f"There are {len(asked)} questions and {len(passages)} contexts: each question needs its passage."
             )
-        try:
-            inputs = {name: tf.constant(texts, tf.string) for name, texts in asked.items()}
-            outputs = {name: value.numpy() for name, value in self._signature(**inputs).items()}
-        except tf.errors.ResourceExhaustedError:
-            raise DataError(
-                f"There is not enough memory to answer {num_questions} questions at a time; ask fewer "
-                "(--batch_size), or about shorter passages."
-            ) from None
-        except tf.errors.OpError as error:
-            raise DataError(f"The model {self.path} cannot answer ({files.reason_of(error)}).") from None
-        try:
-            return _rows(outputs)
-        except (AttributeError, IndexError, TypeError, ValueError):  # of another program, with the same names
-            raise ConfigError(
-                f"What the model {self.path} answers is not of the form of an exported model's answers; "
-                "give one that was exported with --do_export."
-            ) from None
+        return self._engine.answer(asked, passages)
 
 
-def _answers_texts(signature: Any) -> bool:
-    if signature is None:
-        return False
-    inputs = signature.structured_input_signature[1]
-    return (
-        set(inputs) == _TEXTS
-        and all(spec.dtype == tf.string for spec in inputs.values())
-        and set(signature.structured_outputs) >= _NEEDED
-    )
+def check_engine(engine: str, signature: str | None = None, dtype: str | None = None) -> None:
+    """Refuse what does not go together; arguments and errors as of `ExportedModel`."""
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}.")
+    if engine == "tensorflow" and dtype is not None:
+        raise ConfigError(
+            "--dtype is for --engine=openvino; TensorFlow computes in the type that --export_dtype gave the model."
+        )
+    if engine == "openvino" and signature == "answer":
+        raise ConfigError(
+            "--engine=openvino pads no window, so it has no exact mode: it answers as with --fast."
+        )
 
 
 def _texts(values: Sequence[str | bytes], name: str, what: str) -> list[bytes]:
@@ -118,22 +104,3 @@ def _texts(values: Sequence[str | bytes], name: str, what: str) -> list[bytes]:
         if not isinstance(text, str | bytes):
             raise DataError(f"{name}[{number}] must be a text, not {type(text).__name__}.")
     return [text if isinstance(text, bytes) else text.encode("utf-8", errors="replace") for text in texts]
-
-
-def _rows(outputs: dict[str, Any]) -> list[dict[str, Any]]:
-    counts = outputs.pop(_COUNT).tolist()
-    columns = {name: outputs.pop(name) for name in sorted(outputs) if name.startswith(_NBEST)}
-    names = sorted(outputs, key=lambda name: (name != "answer", name))  # a SavedModel knows no order
-    answers = []
-    for row, count in enumerate(counts):
-        answer = {name: _plain(outputs[name][row]) for name in names}
-        answer["nbest"] = [
-            {name.removeprefix(_NBEST): _plain(value[row, rank]) for name, value in columns.items()}
-            for rank in range(count)
-        ]
-        answers.append(answer)
-    return answers
-
-
-def _plain(value: Any) -> Any:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value.item()

@@ -33,12 +33,17 @@ from bert_squad.serving.batching_params import write_batching_params
 from bert_squad.serving.older_servers import open_to_older_servers
 from bert_squad.serving.signatures import ServedModel
 from bert_squad.serving.text_operations import load_tensorflow_text
-from bert_squad.serving.versions import EXPORT_JSON, FILES, check_nameable, described_files, versions
+from bert_squad.serving.versions import (
+    ASSETS_EXTRA,
+    EXPORT_JSON,
+    FILES,
+    VOCABULARY,
+    check_nameable,
+    described_files,
+    versions,
+)
 from bert_squad.serving.warmup import write_warmup_requests
 from bert_squad.text.tokenization import FullTokenizer
-
-ASSETS_EXTRA = "assets.extra"
-VOCABULARY = "vocab.txt"
 
 
 def export_model(

@@ -9,19 +9,23 @@ import hashlib
 from typing import Any
 
 from bert_squad import files
-from bert_squad.checkpoints.bundle import read_bundle
 from bert_squad.errors import CheckpointError, ConfigError
 from bert_squad.json_files import read_json
 
 SAVED_MODEL = "saved_model.pb"
 FINGERPRINT = "fingerprint.pb"
 EXPORT_JSON = "export.json"
+ASSETS_EXTRA = "assets.extra"
+VOCABULARY = "vocab.txt"
+OPENVINO_MODEL, OPENVINO_WEIGHTS = "model.xml", "model.bin"
+"""What `bert-squad quantize` writes in place of a SavedModel."""
 FILES = "files"
 """The key of `export.json` with what `described_files` returns."""
 
 _VARIABLES = "variables"
 _WEIGHTS = f"{_VARIABLES}/variables.data-"
 _AGAIN = "export it again with --do_export"
+_QUANTIZE_AGAIN = "quantize it again"
 
 
 def versions(export_dir: str) -> list[int]:
@@ -41,6 +45,8 @@ def _check_weights(version_dir: str) -> None:
     Raises:
       ConfigError: when it is damaged.
     """
+    from bert_squad.checkpoints.bundle import read_bundle  # imports TensorFlow
+
     prefix = files.join(version_dir, _VARIABLES, _VARIABLES)
     if files.is_file(f"{prefix}.index"):
         try:
@@ -67,19 +73,19 @@ def check_nameable(path: str, flag: str) -> None:
         ) from None
 
 
-def latest_version(path: str) -> str:
-    """Return the directory of a SavedModel: `path` itself, or the latest version in it.
+def latest_version(path: str, flag: str = "--model") -> str:
+    """Return the directory of a SavedModel or of a quantized model: `path` itself, or the latest version in it.
 
     Raises:
       ConfigError: when there is none.
     """
-    if files.is_file(files.join(path, SAVED_MODEL)):
+    if files.is_file(files.join(path, SAVED_MODEL)) or is_quantized(path):
         return path
     try:
         # A file of that name, such as a copy that bears a date, is no version.
         numbers = [number for number in versions(path) if files.is_directory(files.join(path, str(number)))]
     except OSError as error:
-        raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check --model.") from None
+        raise ConfigError(f"Cannot read {path} ({files.reason_of(error)}); check {flag}.") from None
     if not numbers:
         raise ConfigError(
             f"There is no exported model in {path}; name the directory that --export_dir named, or a version in it."
@@ -87,14 +93,19 @@ def latest_version(path: str) -> str:
     return files.join(path, str(numbers[-1]))
 
 
+def is_quantized(version_dir: str) -> bool:
+    """Say whether a version is what `bert-squad quantize` writes, and no SavedModel."""
+    return files.is_file(files.join(version_dir, OPENVINO_MODEL))
+
+
 def described_files(version_dir: str) -> dict[str, dict[str, Any]]:
-    """Return the length, and for all but weights the SHA-256, of each file of a SavedModel, by its name in there.
+    """Return the length, and for all but a SavedModel's weights the SHA-256, of each file of a model, by its name.
 
     Raises:
       OSError: when one cannot be read.
     """
     folder = files.join(version_dir, _VARIABLES)
-    names = [SAVED_MODEL, FINGERPRINT]
+    names = [SAVED_MODEL, FINGERPRINT, OPENVINO_MODEL, OPENVINO_WEIGHTS]
     if files.is_directory(folder):
         names += [f"{_VARIABLES}/{name}" for name in files.names_in(folder)]
     described: dict[str, dict[str, Any]] = {}
@@ -114,7 +125,7 @@ def check_version(version_dir: str) -> None:
     Raises:
       ConfigError: naming the file.
     """
-    if not files.is_file(files.join(version_dir, SAVED_MODEL)):
+    if not files.is_file(files.join(version_dir, SAVED_MODEL)) and not is_quantized(version_dir):
         raise ConfigError(f"The model {version_dir} is damaged: there is no file {SAVED_MODEL}; {_AGAIN}.")
     path = files.join(version_dir, EXPORT_JSON)
     if not files.exists(path):
@@ -135,8 +146,10 @@ def check_version(version_dir: str) -> None:
         ) from None
     for name, description in recorded.items():
         if name not in found:
-            raise ConfigError(f"The model {version_dir} is not whole: {name!r} is missing; {_AGAIN}.")
+            again = _QUANTIZE_AGAIN if is_quantized(version_dir) else _AGAIN
+            raise ConfigError(f"The model {version_dir} is not whole: {name!r} is missing; {again}.")
         if found[name] != description:
+            again = _QUANTIZE_AGAIN if is_quantized(version_dir) else _AGAIN
             raise ConfigError(
-                f"The model {version_dir} is damaged: {name!r} is not the file that was exported; {_AGAIN}."
+                f"The model {version_dir} is damaged: {name!r} is not the file that was exported; {again}."
             )

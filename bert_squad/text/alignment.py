@@ -92,6 +92,17 @@ class AlignedPassage:
             pred_text, self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
         )
 
+    def projected_range(self, pred_text: str, orig_start: int, orig_end: int) -> tuple[int, int]:
+        """Return where the text that `project_text` finds is: its first character, and the one behind its last.
+
+        Characters are counted in all words of the passage, with a space between two.
+        """
+        char_start, char_end, _ = _projected_range(
+            pred_text, self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
+        )
+        words_start = self._orig_starts[orig_start]
+        return words_start + char_start, words_start + char_end
+
     def _tok_text_of(self, orig_start: int, orig_end: int) -> str:
         tok_end = max(self._tok_starts[orig_end + 1] - 1, 0)  # exclusive; 0 when no word so far has tokens
         return self._tok_text[self._tok_starts[orig_start] : tok_end]
@@ -173,23 +184,29 @@ def project_text(pred_text: str, orig_text: str, do_lower_case: bool) -> tuple[s
 
 def _project(pred_text: str, orig_text: str, tok_text: str) -> tuple[str, Branch]:
     """Project a prediction, given the passage words and their tokens, each joined with spaces."""
+    char_start, char_end, branch = _projected_range(pred_text, orig_text, tok_text)
+    return orig_text[char_start:char_end], branch
+
+
+def _projected_range(pred_text: str, orig_text: str, tok_text: str) -> tuple[int, int, Branch]:
+    """Do what `_project` does, and return where in `orig_text` the text begins and ends (exclusive)."""
     # LEGACY: the first occurrence is taken, be it not the predicted one, or the inside of another token.
     # What is in brackets is not looked for: they are punctuation, so that each is a token of its own there.
     tok_start = -1 if UNKNOWN in pred_text else tok_text.find(pred_text)
     if tok_start < 0:
-        return orig_text, "not_found"
+        return 0, len(orig_text), "not_found"
     # LEGACY: only the two lengths are compared. Changes that cancel out, such as two dropped soft hyphens here and
     # a Korean syllable that falls into three letters there, go unseen and shift the answer.
     if not _same_length(orig_text, tok_text):
-        return orig_text, "length_mismatch"
+        return 0, len(orig_text), "length_mismatch"
     tok_end = tok_start + len(pred_text)  # exclusive
     if tok_start == len(tok_text) or tok_text[tok_start] == " ":
-        return orig_text, "start_unmapped"
+        return 0, len(orig_text), "start_unmapped"
     if tok_end == 0 or tok_text[tok_end - 1] == " ":
-        return orig_text, "end_unmapped"
+        return 0, len(orig_text), "end_unmapped"
     char_start = _skip_characters(orig_text, tok_start - tok_text.count(" ", 0, tok_start))
     left_over = len(tok_text) - tok_end - tok_text.count(" ", tok_end)
-    return orig_text[char_start : _skip_characters_from_end(orig_text, left_over)], "projected"
+    return char_start, _skip_characters_from_end(orig_text, left_over), "projected"
 
 
 def _same_length(orig_text: str, tok_text: str) -> bool:

@@ -66,7 +66,7 @@ def test_new_weights_give_new_answers_from_the_same_records(tmp_path, dtype):
 
 def test_a_lack_of_memory_names_the_flags(tmp_path, monkeypatch):
     def too_large(*_, **__):
-        def predict(batches, before_batch):
+        def predict(batches):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nwith more lines")
             yield
 

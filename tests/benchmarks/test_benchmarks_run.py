@@ -182,3 +182,38 @@ def test_strategies():
     assert done.returncode == 0, done.stderr[-3000:]
     for what in ("one replica / no strategy", "two workers / one process"):
         assert re.search(rf"^{what}: \d+\.\d+ \(", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("openvino", "nncf"))),
+    reason="OpenVINO and NNCF are not installed (extra openvino)",
+)
+def test_engines(tmp_path):
+    folder = golden(f"{FOLDER}/train.json").parent
+    done = run_program(
+        f"--predict_file={folder / 'dev.json'}",
+        f"--calibration_file={folder / 'dev.json'}",
+        f"--init_checkpoint={folder / 'output' / 'model.ckpt-24'}",
+        f"--bert_config_file={folder / 'bert_config.json'}",
+        f"--vocab_file={folder / 'vocab.txt'}",
+        f"--output_dir={tmp_path}",
+        "--rounds=1",
+        "--",
+        "--max_seq_length=64",
+        "--doc_stride=24",
+        "--max_query_length=16",
+        program="benchmarks/engines.py",
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line.split(" | ") for line in done.stdout.splitlines() if " | " in line]
+    assert [line[0] for line in lines[1:]] == [
+        "exact",
+        "--fast, float32",
+        "--fast, bfloat16",
+        "openvino, float32",
+        "openvino, bfloat16",
+        "openvino, int8",
+        "openvino, int8 and bfloat16",
+    ]
+    assert lines[1][4] == lines[3][5] == "0"

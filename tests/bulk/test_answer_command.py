@@ -77,7 +77,7 @@ def test_a_wrong_row_and_one_that_cannot_be_answered_keep_what_they_hold(monkeyp
                 raise DataError("There is not enough memory.")
             return [{"answer": text[:3], "start_char": 0, "nbest": [1, 2]} for text in contexts]
 
-    monkeypatch.setitem(beam._models, ("m", "answer"), Model())
+    monkeypatch.setitem(beam._models, ("m", "answer", "tensorflow", None), Model())
     batch = [
         ("f", 1, b'{"question": "who ?", "context": "the fox", "id": "\\ud83d"}\r\n'),
         ("f", 2, b'{"question": "\xe9"}\r\n'),

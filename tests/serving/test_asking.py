@@ -106,7 +106,7 @@ def test_what_fails_while_it_answers_is_one_sentence(exported_v2, loads_once, pr
         raise problem
 
     model = ExportedModel(exported_v2.path)
-    model._signature = fail
+    model._engine._signature = fail
     with pytest.raises(DataError, match=message):
         model.answer(["a"], ["b"])
 

@@ -182,6 +182,18 @@ def test_words_without_tokens_take_no_room():
     assert passage.get_final_text("d", 3, 3) == "d"
 
 
+@given(st.data(), st.lists(words, min_size=1, max_size=6), st.booleans())
+def test_a_range_is_where_the_text_is(data, doc_tokens, do_lower_case):
+    first = data.draw(st.integers(0, len(doc_tokens) - 1))
+    last = data.draw(st.integers(first, len(doc_tokens) - 1))
+    prediction = data.draw(predictions(" ".join(doc_tokens[first : last + 1]), do_lower_case))
+    passage = AlignedPassage(doc_tokens, do_lower_case)
+    start, end = passage.projected_range(prediction, first, last)
+    assert " ".join(doc_tokens)[start:end] == passage.get_final_text(prediction, first, last)
+    words_start = len(" ".join([*doc_tokens[:first], ""]))
+    assert words_start <= start <= end <= words_start + len(" ".join(doc_tokens[first : last + 1]))
+
+
 @given(st.lists(words, min_size=1, max_size=6), st.booleans())
 def test_all_tokens_stand_for_all_words(doc_tokens, do_lower_case):
     orig_text = " ".join(doc_tokens)
