@@ -28,10 +28,13 @@ class Ours:
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers its operations
 
+        from bert_squad.serving.asking import ExportedModel
+
         self._tf = tf
         self._loaded = tf.saved_model.load(request["model_dir"])
         self._signature = self._loaded.signatures[request["signature"]]
         self._features = self._loaded.signatures["serving_default"]
+        self._model = ExportedModel(request["model_dir"], request["signature"])
         self._request = request
 
     def answer(self, questions: list[str], contexts: list[str], batch_size: int) -> list[str]:
@@ -44,6 +47,10 @@ class Ours:
             )
             answers += [text.decode() for text in outputs["answer"].numpy()]
         return answers
+
+    def answer_client(self, question: str, context: str) -> None:
+        """Answer one of several clients, as a program does that serves them from Python."""
+        self._model.answer([question], [context])
 
     def encode(self) -> list[float]:
         """Return the seconds that the encoder alone takes for each question, its windows being given."""
@@ -71,6 +78,10 @@ class Transformers:
         found = self._pipeline(question=questions, context=contexts, batch_size=batch_size, **self._options)
         return [answer["answer"] for answer in (found if len(questions) > 1 else [found])]
 
+    def answer_client(self, question: str, context: str) -> None:
+        """Answer one of several clients."""
+        self.answer([question], [context], 1)
+
 
 def ask_from_threads(contender, questions: list[str], contexts: list[str], num_clients: int) -> list:
     """Let so many clients share the questions; return the seconds of all, and of each question."""
@@ -82,7 +93,7 @@ def ask_from_threads(contender, questions: list[str], contexts: list[str], num_c
             if number >= len(questions):
                 return
             asked = now()
-            contender.answer([questions[number]], [contexts[number]], 1)
+            contender.answer_client(questions[number], contexts[number])
             seconds[number] = now() - asked
 
     threads = [threading.Thread(target=ask) for _ in range(num_clients)]

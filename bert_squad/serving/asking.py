@@ -9,7 +9,11 @@ from typing import Any, Protocol
 
 from bert_squad.config import ENGINES
 from bert_squad.errors import ConfigError, DataError
+from bert_squad.serving.combining import CombinedCalls
 from bert_squad.serving.versions import check_nameable, latest_version
+
+_CALLS_AT_ONCE = 2  # where one leaves a core idle, between two operations, the other takes it
+_QUESTIONS_TOGETHER = 32
 
 
 class _Engine(Protocol):
@@ -46,16 +50,19 @@ class ExportedModel:
 
             self.path = latest_version(os.fspath(path))
             self._engine = SavedModelEngine(self.path, signature or "answer")
+            at_once = _CALLS_AT_ONCE
         else:
             from bert_squad.serving.openvino_answers import OpenVinoEngine
 
             self.path = latest_version(os.fspath(path))
             self._engine = OpenVinoEngine(self.path, dtype or "float32")
+            at_once = 1  # it has several requests in work by itself
+        self._combined = CombinedCalls(self._answer_pairs, at_once, _QUESTIONS_TOGETHER)
 
     def answer(
         self, questions: Sequence[str | bytes], contexts: Sequence[str | bytes]
     ) -> list[dict[str, Any]]:
-        """Answer questions, all in one batch.
+        """Answer questions, all in one batch. Calls of other threads that wait meanwhile are answered together.
 
         Args:
           questions: the questions.
@@ -75,7 +82,10 @@ class ExportedModel:
             raise DataError(
                 f"There are {len(asked)} questions and {len(passages)} contexts: each question needs its passage."
             )
-        return self._engine.answer(asked, passages)
+        return self._combined(list(zip(asked, passages, strict=True)))
+
+    def _answer_pairs(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
+        return self._engine.answer([question for question, _ in pairs], [context for _, context in pairs])
 
 
 def check_engine(engine: str, signature: str | None = None, dtype: str | None = None) -> None:

@@ -1,5 +1,6 @@
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,24 @@ def test_an_export_without_recorded_files_has_its_index_checked(exported_v2, tmp
     index.write_bytes(content)
     with pytest.raises(ConfigError, match=r"The model .* is damaged: .*variables"):
         ExportedModel(str(version))
+
+
+def test_threads_get_what_each_asked_for(exported_v2, loads_once):
+    """Their questions are answered together where they wait for each other."""
+    model = ExportedModel(exported_v2.path)
+    context = "The survey of the Tamsel River was led by Dr. Ines Kowal in 1921."
+    asked = [f"Who led the survey {number}?" for number in range(24)]
+    alone = [model.answer([question], [context])[0] for question in asked]
+    found = {}
+
+    def ask(number):
+        found[number] = model.answer([asked[number]], [context])[0]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    for number, answer in enumerate(alone):
+        assert found[number]["answer"] == answer["answer"]
+        assert found[number]["score"] == pytest.approx(answer["score"], abs=1e-4)
