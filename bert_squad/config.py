@@ -58,6 +58,8 @@ class SquadConfig:
     allow_changed_run: bool = False
     keep_checkpoint_max: int = 5
     summary_steps: int = 100
+    max_train_questions: int = 0
+    max_predict_questions: int = 0
     eval_steps: int = 0
     eval_max_questions: int = 0
     best_metric: str = "f1"
@@ -343,6 +345,8 @@ _SMALLEST_VALUES = {
     "save_checkpoints_steps": 1,
     "keep_checkpoint_max": 1,
     "summary_steps": 0,
+    "max_train_questions": 0,
+    "max_predict_questions": 0,
     "eval_steps": 0,
     "eval_max_questions": 0,
     "early_stopping_evals": 0,

@@ -217,10 +217,14 @@ class _Run:
             is_training=False,
             version_2_with_negative=config.version_2_with_negative,
         )
+        most = config.max_predict_questions or len(self.examples)
+        self.examples = self.examples[:most]
         if not (config.do_eval or config.eval_steps or config.tune_null_threshold):
             return
         name = f"data set {config.predict_file}"
-        self.unscorable = check_scorable(dataset, is_version_2=config.version_2_with_negative, name=name)
+        self.unscorable = check_scorable(
+            dataset, is_version_2=config.version_2_with_negative, name=name, most=most
+        )
         if self.unscorable and must_be_scorable:
             raise DataError(self.unscorable)
         if self.unscorable and config.eval_steps:
@@ -230,7 +234,7 @@ class _Run:
         if self.unscorable:
             logging.error("The predictions will not be scored, and --do_eval will fail: %s", self.unscorable)
         else:
-            self.questions = read_questions(dataset, name)
+            self.questions = read_questions(dataset, name, most)
 
     def use_weights(self) -> dict[str, float] | None:
         """Predict, evaluate and export; one that fails does not keep the others from what they can do without it."""

@@ -36,6 +36,12 @@ _FLAGS = (
     "version_2_with_negative",
     "seed",
 )
+# Flags that came later: recorded when they are not at their defaults, which records without them mean.
+_LATER_FLAGS = {
+    field.name: field.default
+    for field in dataclasses.fields(SquadConfig)
+    if field.name in ("max_train_questions",)
+}
 # Of the model; what shapes do not show is listed first and makes nonsense of the weights.
 _MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")
 _RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -79,9 +85,12 @@ def describe_run(
     """
     import tensorflow as tf
 
+    later = {name: getattr(config, name) for name in _LATER_FLAGS}
     return {
         "kind": _KIND,
-        "flags": {name: getattr(config, name) for name in _FLAGS} | dict(choices),
+        "flags": {name: getattr(config, name) for name in _FLAGS}
+        | dict(choices)
+        | {name: value for name, value in later.items() if value != _LATER_FLAGS[name]},
         "model": bert_config.to_dict(),
         "vocabulary": {"file": config.vocab_file, "sha256": _hash_of_vocabulary(vocab)},
         "train_data": None
@@ -104,6 +113,8 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         was, now = record.get(part), run[part]
         if not isinstance(was, Mapping):
             return []
+        if part == "flags":
+            was, now = _LATER_FLAGS | dict(was), _LATER_FLAGS | dict(now)
         return [
             Change(f"--{name}" if part == "flags" else f"`{name}`", was[name], now[name], is_nonsense)
             for name in names
@@ -118,7 +129,7 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         was, now = record.get(part), run[part]
         if isinstance(was, Mapping) and now and was.get("sha256") != now["sha256"]:
             changes.append(Change(what, was.get("file"), now["file"], is_nonsense))
-    changes += differences("flags", run["flags"])
+    changes += differences("flags", _LATER_FLAGS | dict(run["flags"]))
     changes += differences("model", _RATES)
     if record.get("tensorflow") not in (None, run["tensorflow"]):
         changes.append(Change("TensorFlow", record["tensorflow"], run["tensorflow"]))

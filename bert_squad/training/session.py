@@ -228,7 +228,7 @@ def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, bytes]:
         is_training=True,
         version_2_with_negative=config.version_2_with_negative,
         left_out=left_out,
-    )
+    )[: config.max_train_questions or None]
     num_train_steps = config.num_train_steps(len(examples))
     if num_train_steps < 1:
         raise ConfigError(
