@@ -40,7 +40,7 @@ _FLAGS = (
 _LATER_FLAGS = {
     field.name: field.default
     for field in dataclasses.fields(SquadConfig)
-    if field.name in ("max_train_questions",)
+    if field.name in ("max_train_questions", "trainable", "layerwise_lr_decay")
 }
 # Of the model; what shapes do not show is listed first and makes nonsense of the weights.
 _MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")

@@ -64,7 +64,9 @@ def train_model(
     this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), content)
     del content
     with devices.scope():
-        optimizer = AdamWeightDecay.for_model(model)
+        optimizer = AdamWeightDecay.for_model(
+            model, trainable=config.trainable, layerwise_lr_decay=config.layerwise_lr_decay
+        )
     latest, first_step = _begin(config, model, optimizer, this_run, devices)
     evaluations = None
     if scorer is not None:
