@@ -64,6 +64,10 @@ class SquadConfig:
     keep_checkpoint_max: int = 5
     log_file: str | None = None
     summary_steps: int = 100
+    trainable: str | None = None  # None: all
+    layerwise_lr_decay: float = 1.0
+    max_train_questions: int = 0
+    max_predict_questions: int = 0
     eval_steps: int = 0
     eval_max_questions: int = 0
     best_metric: str = "f1"
@@ -140,6 +144,7 @@ class SquadConfig:
                 raise ConfigError(f"--{name} must be at least {smallest}, not {shortened(value)}.")
         self._check_batch()
         self._check_distribution()
+        self._check_trained()
         self._check_evaluations()
         self._check_engine()
         if self.seed > LARGEST_SEED:
@@ -185,6 +190,24 @@ class SquadConfig:
             and self.null_score_diff_threshold == 0
             and not self.tune_null_threshold
         )
+
+    def _check_trained(self) -> None:
+        """Refuse what says nothing of which variables are trained, and how fast."""
+        if self.trainable is not None:
+            try:
+                re.compile(self.trainable)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise ConfigError(
+                    f"--trainable={shortened(self.trainable)} is no regular expression ({error})."
+                ) from None
+        if self.trainable == "":
+            raise ConfigError(
+                "--trainable is empty; name variables, as in --trainable=^cls/, or leave it out."
+            )
+        if not 0 < self.layerwise_lr_decay <= 1:
+            raise ConfigError(
+                f"--layerwise_lr_decay must be above 0 and at most 1, not {shortened(self.layerwise_lr_decay)}."
+            )
 
     def _check_threshold(self) -> None:
         """Refuse to tune a threshold that is given, or that no question could be scored by."""
@@ -390,6 +413,8 @@ _SMALLEST_VALUES = {
     "save_checkpoints_steps": 1,
     "keep_checkpoint_max": 1,
     "summary_steps": 0,
+    "max_train_questions": 0,
+    "max_predict_questions": 0,
     "eval_steps": 0,
     "eval_max_questions": 0,
     "early_stopping_evals": 0,

@@ -10,6 +10,7 @@ from absl import logging
 from bert_squad import files, locks, whole_files
 from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
+from bert_squad.answers.checkpoint_scores import EVALUATIONS, kept_checkpoints, score_checkpoints
 from bert_squad.answers.metrics import evaluate, format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
 from bert_squad.answers.null_threshold import (
@@ -20,7 +21,7 @@ from bert_squad.answers.null_threshold import (
     write_threshold,
 )
 from bert_squad.answers.prediction import Predictor
-from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTIONS
+from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTION_LOCK, PREDICTIONS
 from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions, sample_questions, score_folder
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
@@ -44,7 +45,6 @@ EVAL_RECORDS = "eval.tf_record"
 EVAL_STEPS_RECORDS = "eval_steps.tf_record"  # apart, since somebody else may predict meanwhile
 EXPORT = "export"
 TRAINING_LOCK = ".bert_squad.training.lock"
-PREDICTION_LOCK = ".bert_squad.prediction.lock"
 
 
 def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str, float] | None:
@@ -63,6 +63,28 @@ def run(config: SquadConfig, bert_config: BertConfig | None = None) -> dict[str,
     Source: `main` of the legacy run_squad.py.
     """
     return _Run(config, bert_config or BertConfig.from_json_file(config.bert_config_file)).run()
+
+
+def evaluate_checkpoints(
+    config: SquadConfig, bert_config: BertConfig | None = None
+) -> dict[int, dict[str, float]]:
+    """Predict and score with every checkpoint that the `checkpoint` file of `config.output_dir` names.
+
+    The files of each go to `evaluations/STEP` there; those of a prediction with the latest are not touched.
+
+    Args:
+      config: the run, with `do_predict` and `do_eval`; one process alone can do it.
+      bert_config: as for `run`.
+
+    Returns:
+      Step → metrics, the earliest first.
+
+    Raises:
+      BertSquadError: of the kind that says what is wrong; the files of checkpoints that were scored stay.
+    """
+    return _Run(
+        config, bert_config or BertConfig.from_json_file(config.bert_config_file)
+    ).evaluate_checkpoints()
 
 
 class _Run:
@@ -212,7 +234,7 @@ class _Run:
         names += [THRESHOLD_FILE] if config.tune_null_threshold else []
         return names + [EVAL_RESULTS] * config.do_eval
 
-    def read_predict_file(self) -> None:
+    def read_predict_file(self, *, must_be_scorable: bool = False) -> None:
         """Read the questions to answer and, to score, their answers; once, since the file may be a pipe."""
         config = self.config
         data = read_data_set(str(config.predict_file), "--predict_file")
@@ -223,10 +245,16 @@ class _Run:
             version_2_with_negative=config.version_2_with_negative,
             members=data.members,
         )
+        most = config.max_predict_questions or len(self.examples)
+        self.examples = self.examples[:most]
         if not (config.do_eval or config.eval_steps or config.tune_null_threshold):
             return
         name = f"data set {data.name}"
-        self.unscorable = check_scorable(data.squad, is_version_2=config.version_2_with_negative, name=name)
+        self.unscorable = check_scorable(
+            data.squad, is_version_2=config.version_2_with_negative, name=name, most=most
+        )
+        if self.unscorable and must_be_scorable:
+            raise DataError(self.unscorable)
         if self.unscorable and config.eval_steps:
             raise DataError(f"{self.unscorable} (--eval_steps scores the answers while it trains.)")
         if self.unscorable and config.tune_null_threshold:
@@ -234,7 +262,7 @@ class _Run:
         if self.unscorable:
             logging.error("The predictions will not be scored, and --do_eval will fail: %s", self.unscorable)
         else:
-            self.questions = read_questions(data.squad, name)
+            self.questions = read_questions(data.squad, name, most)
 
     def use_weights(self) -> dict[str, float] | None:
         """Predict, evaluate and export; one that fails does not keep the others from what they can do without it."""
@@ -299,9 +327,13 @@ class _Run:
         if config.do_predict:
             self.devices.copy_from_chief(self.model.weights)
         if self.place and not config.do_train:  # else it was compared before training
-            choices = dataclasses.asdict(self.compute)
-            this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
-            check_same_run(self.place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
+            self.check_trained_alike(self.place)
+
+    def check_trained_alike(self, place: str) -> None:
+        """Refuse weights that mean nothing with this vocabulary and model, by the record beside them."""
+        config, choices = self.config, dataclasses.asdict(self.compute)
+        this_run = describe_run(config, self.bert_config, self.tokenizer.vocab, choices, train_data=None)
+        check_same_run(place, this_run, allow_changed_run=config.allow_changed_run, trains=False)
 
     def take_tuned_threshold(self) -> None:
         """Let an earlier run's threshold be this one's."""
@@ -417,3 +449,26 @@ class _Run:
             self.config.export_signatures,
             training=read_record(self.place) if self.place else None,
         )
+
+    def evaluate_checkpoints(self) -> dict[int, dict[str, float]]:
+        """Score all kept checkpoints; see the function of this name."""
+        config = self.config
+        logging.info("Running on %s.", self.devices.description)
+        kept_checkpoints(config.output_dir)
+        whole_files.remove_abandoned(self.path(EVALUATIONS))
+        with locks.exclusive(self.path(PREDICTION_LOCK), "predicting"):
+            with doing(f"reading {config.predict_file}"):
+                self.read_predict_file(must_be_scorable=True)
+            self.check_trained_alike(config.output_dir)
+            if config.takes_tuned_threshold:
+                self.take_tuned_threshold()
+            self.model = self.make_model()
+            files.make_directory(self.path(EVALUATIONS))
+            scored = ScoredQuestions(
+                self.prepared_questions(self.examples, files.join(EVALUATIONS, EVAL_RECORDS)),
+                self.questions,
+                version_2_with_negative=config.version_2_with_negative,
+            )
+            # Asked for once more: a training may have saved others meanwhile.
+            prefixes = kept_checkpoints(config.output_dir)
+            return score_checkpoints(prefixes, self.path(EVALUATIONS), self.model, scored)

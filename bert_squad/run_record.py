@@ -37,8 +37,13 @@ _FLAGS = (
     "version_2_with_negative",
     "seed",
 )
-# Those that came later, with their defaults: an older record has none of them, and a new one those that are given.
-_LATER_FLAGS = {"on_bad_question": "error", "several_answers": "error"}
+# Flags that came later: recorded when they are not at their defaults, which records without them mean.
+_LATER_FLAGS = {
+    field.name: field.default
+    for field in dataclasses.fields(SquadConfig)
+    if field.name
+    in ("on_bad_question", "several_answers", "max_train_questions", "trainable", "layerwise_lr_decay")
+}
 # Of the model; what shapes do not show is listed first and makes nonsense of the weights.
 _MEANING_OF_WEIGHTS = ("num_attention_heads", "hidden_act")
 # What is added to the record on the way, and stays when training goes on.
@@ -84,15 +89,12 @@ def describe_run(
     """
     import tensorflow as tf
 
+    later = {name: getattr(config, name) for name in _LATER_FLAGS}
     return {
         "kind": _KIND,
         "flags": {name: getattr(config, name) for name in _FLAGS}
-        | {
-            name: getattr(config, name)
-            for name in _LATER_FLAGS
-            if getattr(config, name) != _LATER_FLAGS[name]
-        }
-        | dict(choices),
+        | dict(choices)
+        | {name: value for name, value in later.items() if value != _LATER_FLAGS[name]},
         "model": bert_config.to_dict(),
         "vocabulary": {"file": config.vocab_file, "sha256": _hash_of_vocabulary(vocab)},
         "train_data": None if train_data is None else {"file": config.train_file, "sha256": train_data},
@@ -114,7 +116,7 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         if not isinstance(was, Mapping):
             return []
         if part == "flags":
-            was, now = {**_LATER_FLAGS, **was}, {**_LATER_FLAGS, **now}
+            was, now = _LATER_FLAGS | dict(was), _LATER_FLAGS | dict(now)
         return [
             Change(f"--{name}" if part == "flags" else f"`{name}`", was[name], now[name], is_nonsense)
             for name in names
@@ -129,7 +131,7 @@ def changes_since(record: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cha
         was, now = record.get(part), run[part]
         if isinstance(was, Mapping) and now and was.get("sha256") != now["sha256"]:
             changes.append(Change(what, was.get("file"), now["file"], is_nonsense))
-    changes += differences("flags", {**run["flags"], **_LATER_FLAGS})
+    changes += differences("flags", _LATER_FLAGS | dict(run["flags"]))
     changes += differences("model", _RATES)
     if record.get("tensorflow") not in (None, run["tensorflow"]):
         changes.append(Change("TensorFlow", record["tensorflow"], run["tensorflow"]))

@@ -92,6 +92,26 @@ def format_metrics_table(metrics: Mapping[str, float]) -> str:
     )
 
 
+def format_checkpoints_table(scores: Mapping[int, Mapping[str, float]]) -> str:
+    """Return the metrics of several checkpoints as a table, a row for each step.
+
+    Args:
+      scores: step → metrics, the same ones for each.
+
+    >>> print(format_checkpoints_table({500: {"exact_match": 70.1, "f1": 80.0}, 1000: {"exact_match": 71, "f1": 81.5}}))
+    step  exact_match     f1
+     500        70.10  80.00
+    1000        71.00  81.50
+    """
+    rows = [["step", *next(iter(scores.values()), {})]]
+    for step, metrics in scores.items():
+        rows.append([str(step), *(_format_value(name, value) for name, value in metrics.items())])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+
+
 def _format_value(name: str, value: float) -> str:
     if name.endswith("total"):
         return str(value)

@@ -31,18 +31,19 @@ class QuestionSet(NamedTuple):
     is_version_2: bool
 
 
-def read_questions(dataset: Any, name: str = "data set") -> QuestionSet:
+def read_questions(dataset: Any, name: str = "data set", most: int | None = None) -> QuestionSet:
     """Return the questions of a data set.
 
     Args:
       dataset: the loaded JSON, its "data" list, the path of a file, or what this function returned.
       name: what to call loaded JSON in messages, e.g. "data set dev.json".
+      most: return the first so many alone; None for all.
 
     Raises:
       DataError: when it cannot be read, is not SQuAD, or holds no questions.
     """
     if isinstance(dataset, QuestionSet):
-        return dataset
+        return dataset._replace(questions=dataset.questions[:most])
     data, name = _load_data_set(dataset, name)
     questions: list[Question] = []
     without_answers = NamedIds()
@@ -62,16 +63,19 @@ def read_questions(dataset: Any, name: str = "data set") -> QuestionSet:
         )
     if not questions:
         raise DataError(f"The {name} holds no questions.")
-    return QuestionSet(questions, marked)
+    return QuestionSet(questions[:most], marked)
 
 
-def check_scorable(dataset: Any, *, is_version_2: bool = False, name: str = "data set") -> str | None:
+def check_scorable(
+    dataset: Any, *, is_version_2: bool = False, name: str = "data set", most: int | None = None
+) -> str | None:
     """Say, before anything is predicted, why the predictions for a data set will not be scored.
 
     Args:
       dataset: as for `read_questions`.
       is_version_2: the run predicts null odds, so that questions without an answer can be scored.
       name: see there.
+      most: see there.
 
     Returns:
       A sentence that names the questions, or None when all can be scored.
@@ -80,7 +84,7 @@ def check_scorable(dataset: Any, *, is_version_2: bool = False, name: str = "dat
     "Question q has no answer to compare with; unanswerable questions are marked with 'is_impossible' as in SQuAD 2.0."
     """
     try:
-        questions, marked = read_questions(dataset, name)
+        questions, marked = read_questions(dataset, name, most)
     except DataError as error:
         return str(error)
     return None if is_version_2 or marked else _unanswered(questions)

@@ -47,10 +47,10 @@ def latest_checkpoint(directory: str) -> str | None:
     Raises:
       CheckpointError: when the file cannot be read, or none of what it names can be used.
     """
-    return next(iter(_usable(directory)), None)
+    return next(iter(usable_checkpoints(directory)), None)
 
 
-def _usable(directory: str) -> Iterator[str]:
+def usable_checkpoints(directory: str) -> Iterator[str]:
     """Yield the prefixes of complete checkpoints, the newest first; at least one if there is a `checkpoint` file."""
     names = recorded_names(directory)
     if names is None:
@@ -98,7 +98,7 @@ def restore_latest(directory: str, model, optimizer=None) -> tuple[str, int] | N
       CheckpointError: as `restore`, or when none can be read.
     """
     problem = None
-    for prefix in _usable(directory):
+    for prefix in usable_checkpoints(directory):
         try:
             return prefix, restore(prefix, model, optimizer)
         except DamagedCheckpointError as error:

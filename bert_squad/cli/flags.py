@@ -99,6 +99,24 @@ NEW_FLAGS = (
         "Steps from one point of the curves for TensorBoard to the next, which are in --output_dir; 0: no curves.",
     ),
     (
+        "trainable",
+        "Train the variables in whose legacy names this regular expression is found, and freeze the others; ^cls/ is "
+        "the span head. Default: all.",
+    ),
+    (
+        "layerwise_lr_decay",
+        "Multiply the learning rate by this once more for each layer further from the span head, as ELECTRA does with "
+        "0.8; 1: the same rate everywhere.",
+    ),
+    (
+        "max_train_questions",
+        "Train on the first so many questions of --train_file, those that are left out not counted; 0: all.",
+    ),
+    (
+        "max_predict_questions",
+        "Answer, and score, the first so many questions of --predict_file; 0: all.",
+    ),
+    (
         "eval_steps",
         "Answer and score --predict_file whenever so many training steps more are done, and after the last one; the "
         "best checkpoint is kept in best in --output_dir. 0: never.",

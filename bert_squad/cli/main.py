@@ -25,6 +25,8 @@ from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_sign
 SUBCOMMANDS = {
     "checkpoint": ("bert_squad.cli.checkpoint", "look into a checkpoint of any kind, or convert it"),
     "data": ("bert_squad.cli.data", "check a data set, or convert it"),
+    "evaluate": ("bert_squad.cli.evaluate", "score predictions made earlier, or every checkpoint of a run"),
+    "ensemble": ("bert_squad.cli.ensemble", "combine the n-best files of several runs"),
     "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
     "answer": (
         "bert_squad.cli.answer",

@@ -2,11 +2,13 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import tensorflow as tf
+from absl import logging
 
 from bert_squad.checkpoints.model_variables import tf1_variables
+from bert_squad.checkpoints.names import layer_of
 from bert_squad.errors import ConfigError
 from bert_squad.model.fusion import compiled
 from bert_squad.model.squad_model import BertForSquad
@@ -44,6 +46,32 @@ def learning_rate_at(
     return rate
 
 
+def layerwise_rates(names: Iterable[str], decay: float, num_layers: int) -> dict[str, float]:
+    """Return what the learning rate of each variable is multiplied by, so that lower layers learn slower.
+
+    The span head has 1; the highest Transformer layer decay², the one below it decay³ and so on; the embeddings
+    decay^(num_layers + 2).
+
+    Args:
+      names: legacy names of variables.
+      decay: above 0, at most 1; with 1 all are 1.
+      num_layers: of the encoder.
+
+    Source: `_get_layer_lrs` of ELECTRA's model/optimization.py, where a head is two steps above the highest layer.
+
+    >>> layerwise_rates(["bert/encoder/layer_0/output/dense/bias", "cls/squad/output_bias"], 0.5, num_layers=2)
+    {'bert/encoder/layer_0/output/dense/bias': 0.125, 'cls/squad/output_bias': 1.0}
+    """
+
+    def depth(name: str) -> int:
+        layer = layer_of(name)
+        if layer is not None:
+            return layer + 1
+        return 0 if name.startswith("bert/embeddings/") else num_layers + 2
+
+    return {name: decay ** (num_layers + 2 - depth(name)) for name in names}
+
+
 class AdamWeightDecay(tf.Module):
     """Update variables as the legacy `AdamWeightDecayOptimizer` did.
 
@@ -53,33 +81,52 @@ class AdamWeightDecay(tf.Module):
 
     Args:
       variables: legacy name → variable, those that the loss reaches.
+      frozen: names of those that are not updated. Their slots, zeros at first, are in a checkpoint all the same, where
+        the legacy program looks for them.
+      rates: name → what the learning rate of a variable is multiplied by; 1 for those that are not named.
 
     Source: `optimization.AdamWeightDecayOptimizer`.
     """
 
-    def __init__(self, variables: Mapping[str, tf.Variable]):
+    def __init__(
+        self,
+        variables: Mapping[str, tf.Variable],
+        *,
+        frozen: Collection[str] = (),
+        rates: Mapping[str, float] | None = None,
+    ):
         super().__init__(name="adam_weight_decay")
-        self._variables = dict(variables)
+        self._variables = {name: variable for name, variable in variables.items() if name not in frozen}
+        self._rates = dict(rates or {})
         self._m = {name: self._zeros_like(variable) for name, variable in variables.items()}
         self._v = {name: self._zeros_like(variable) for name, variable in variables.items()}
 
     @classmethod
-    def for_model(cls, model: BertForSquad) -> "AdamWeightDecay":
+    def for_model(
+        cls, model: BertForSquad, *, trainable: str | None = None, layerwise_lr_decay: float = 1.0
+    ) -> "AdamWeightDecay":
         """Make the optimizer of a model: over all variables that the loss reaches, the pooler's left out.
 
+        Args:
+          model: what is trained.
+          trainable: regular expression that is found in the legacy names of those that are updated; None for all.
+          layerwise_lr_decay: see `layerwise_rates`.
+
         Raises:
-          ConfigError: when the model's weights are not float32, or some are frozen.
+          ConfigError: when the model's weights are not float32, some are frozen, or `trainable` is found in no name.
         """
         model.check_trained_type()
         variables = {name: entry.variable for name, entry in tf1_variables(model).items() if entry.trained}
-        trainable = {weight.name for weight in model.trainable_weights}
+        updated_by_keras = {weight.name for weight in model.trainable_weights}
         for name, variable in variables.items():
-            if variable.name not in trainable:
+            if variable.name not in updated_by_keras:
                 raise ConfigError(
                     f"{name} is frozen, and the legacy optimizer trains all weights; let `trainable` be True "
                     "everywhere, or train with Keras' `fit`."
                 )
-        return cls(variables)
+        frozen = [] if trainable is None else _frozen(variables, trainable)
+        num_layers = model.bert_config.num_hidden_layers
+        return cls(variables, frozen=frozen, rates=layerwise_rates(variables, layerwise_lr_decay, num_layers))
 
     @staticmethod
     def _zeros_like(variable: tf.Variable) -> tf.Variable:
@@ -88,11 +135,11 @@ class AdamWeightDecay(tf.Module):
 
     @property
     def variables_by_name(self) -> dict[str, tf.Variable]:
-        """The updated variables by legacy name."""
+        """The updated variables by legacy name; frozen ones are not among them."""
         return dict(self._variables)
 
     def slots(self, name: str) -> tuple[tf.Variable, tf.Variable]:
-        """Return (m, v) of a variable by its legacy name, in the variable's own shape."""
+        """Return (m, v) of a variable by its legacy name, in the variable's own shape; of a frozen one too."""
         return self._m[name], self._v[name]
 
     def all_slots(self) -> list[tf.Variable]:
@@ -105,7 +152,7 @@ class AdamWeightDecay(tf.Module):
         """Clip the gradients to a global norm of 1 and update variables and slots.
 
         Args:
-          gradients: one for each variable, in the order of the constructor.
+          gradients: one for each of `variables_by_name`, in their order.
           learning_rate: float scalar.
 
         Returns:
@@ -118,11 +165,31 @@ class AdamWeightDecay(tf.Module):
         scale = tf.where(tf.math.is_finite(global_norm), scale, float("nan"))
         for (name, variable), gradient in zip(self._variables.items(), gradients, strict=True):
             m, v = self._m[name], self._v[name]
-            tensors = (variable, m, v, gradient, scale, learning_rate)
+            rate = self._rates.get(name, 1.0)
+            own_rate = learning_rate if rate == 1.0 else learning_rate * rate
+            tensors = (variable, m, v, gradient, scale, own_rate)
             next_values = _update_of(name, variable)(*map(tf.convert_to_tensor, tensors))
             for target, value in zip((variable, m, v), next_values, strict=True):
                 target.assign(value)
         return global_norm
+
+
+def _frozen(variables: Mapping[str, tf.Variable], trainable: str) -> list[str]:
+    """Return the names that a regular expression is not found in, and log how many it is found in."""
+    trained = [name for name in variables if re.search(trainable, name)]
+    if not trained:
+        raise ConfigError(
+            f"--trainable={trainable} is found in the name of no variable that is trained, such as "
+            "bert/embeddings/word_embeddings, bert/encoder/layer_0/output/dense/kernel and cls/squad/output_weights."
+        )
+    num_weights = sum(variables[name].shape.num_elements() for name in trained)
+    logging.info(
+        "  %d of %d variables are trained, %d weights (--trainable); the others are frozen.",
+        len(trained),
+        len(variables),
+        num_weights,
+    )
+    return [name for name in variables if name not in set(trained)]
 
 
 def _update_of(name: str, variable: tf.Variable) -> Callable:

@@ -63,7 +63,9 @@ def train_model(
     examples, num_train_steps, sha256 = _questions(config)
     this_run = describe_run(config, bert_config, tokenizer.vocab, dataclasses.asdict(compute), sha256)
     with devices.scope():
-        optimizer = AdamWeightDecay.for_model(model)
+        optimizer = AdamWeightDecay.for_model(
+            model, trainable=config.trainable, layerwise_lr_decay=config.layerwise_lr_decay
+        )
     latest, first_step = _begin(config, model, optimizer, this_run, devices)
     evaluations = None
     if scorer is not None:
@@ -239,7 +241,7 @@ def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, str]:
         several_answers=config.several_answers,
         members=data.members,
         notes=notes,
-    )
+    )[: config.max_train_questions or None]
     num_train_steps = config.num_train_steps(len(examples))
     if num_train_steps < 1:
         raise ConfigError(

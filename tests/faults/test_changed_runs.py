@@ -40,6 +40,9 @@ def output(tmp_path):
         ({"doc_stride": 64}, "--doc_stride (128 → 64)"),
         ({"learning_rate": 1e-4}, "--learning_rate (5e-05 → 0.0001)"),
         ({"num_train_epochs": 5.0}, "--num_train_epochs (3.0 → 5.0)"),
+        ({"trainable": "^cls/"}, "--trainable (None → ^cls/)"),
+        ({"layerwise_lr_decay": 0.8}, "--layerwise_lr_decay (1.0 → 0.8)"),
+        ({"max_train_questions": 8}, "--max_train_questions (0 → 8)"),
         ({"do_lower_case": False}, "--do_lower_case (True → False)"),
         ({"version_2_with_negative": True}, "--version_2_with_negative (False → True)"),
         ({"on_bad_question": "skip"}, "--on_bad_question (error → skip)"),
@@ -72,6 +75,16 @@ def test_nonsense_is_refused_unless_it_is_allowed(output, warnings, change, name
     assert not warnings
     check_same_run(output, describe(**change), allow_changed_run=True, trains=trains)
     assert len(warnings) == 1
+
+
+def test_flags_that_came_later_are_recorded_when_they_say_something(tmp_path, warnings):
+    """So the records of earlier versions, which lack them, stay equal to those of the same runs."""
+    assert not {"max_train_questions", "trainable", "layerwise_lr_decay"} & set(describe()["flags"])
+    write_record(str(tmp_path), describe(max_train_questions=8), 0)
+    check_same_run(str(tmp_path), describe(max_train_questions=8), allow_changed_run=False, trains=True)
+    assert not warnings
+    check_same_run(str(tmp_path), describe(), allow_changed_run=False, trains=True)
+    assert warnings[0].endswith(": --max_train_questions (8 → 0).")
 
 
 def test_the_same_run_and_one_without_a_record_say_nothing(output, warnings, tmp_path):

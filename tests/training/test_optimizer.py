@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_files import golden, read_json
+from tiny_models import tiny_model
 
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory
@@ -140,6 +141,52 @@ def test_the_optimizer_of_a_model_has_all_but_the_pooler():
     model = new_model()
     wanted = {name for name in tf1_variables(model) if not name.startswith("bert/pooler/")}
     assert set(AdamWeightDecay.for_model(model).variables_by_name) == wanted
+
+
+def test_frozen_variables_keep_their_values_and_have_empty_slots():
+    model = new_model()
+    before = {name: entry.variable.numpy() for name, entry in tf1_variables(model).items()}
+    run = Run(model)
+    run.optimizer = AdamWeightDecay.for_model(model, trainable=r"^cls/|layer_1/output/dense")
+    run.train_step = make_train_step(
+        model, run.optimizer, learning_rate=1e-2, num_train_steps=24, num_warmup_steps=0, seed=0
+    )
+    loss, _, norm = run.step(0)
+    assert np.isfinite([loss, norm]).all()
+    trained = {
+        *("bert/encoder/layer_1/output/dense/kernel", "bert/encoder/layer_1/output/dense/bias"),
+        *("cls/squad/output_weights", "cls/squad/output_bias"),
+    }
+    assert set(run.optimizer.variables_by_name) == trained
+    for name, entry in tf1_variables(model).items():
+        assert np.array_equal(entry.variable, before[name]) == (name not in trained), name
+        if entry.trained:
+            assert all(slot.numpy().any() == (name in trained) for slot in run.optimizer.slots(name)), name
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("cls/squad/output_weights", 1.0),
+        ("bert/encoder/layer_1/attention/self/query/kernel", 0.8**2),
+        ("bert/encoder/layer_0/attention/self/query/kernel", 0.8**3),
+        ("bert/embeddings/word_embeddings", 0.8**4),
+        ("bert/embeddings/LayerNorm/beta", 0.8**4),
+    ],
+)
+def test_lower_layers_learn_slower(name, rate, each_update):
+    """The whole update of a variable is smaller, its weight decay too; in a model of two layers."""
+
+    def change(**options):
+        model = tiny_model()
+        optimizer = AdamWeightDecay.for_model(model, **options)
+        gradients = [tf.ones(variable.shape) for variable in optimizer.variables_by_name.values()]
+        variable = tf1_variables(model)[name].variable
+        before = variable.numpy()
+        optimizer.apply_gradients(gradients, tf.constant(0.1))
+        return variable.numpy() - before
+
+    np.testing.assert_allclose(change(layerwise_lr_decay=0.8), rate * change(), rtol=1e-3, atol=1e-6)
 
 
 def test_narrow_weights_are_not_trained():
