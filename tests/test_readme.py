@@ -102,7 +102,7 @@ def test_two_terminals_train_one_model(tmp_path, more):
     assert re.search(r"^exact_match +\d", chief.stdout, re.MULTILINE)
     assert other.stdout == ""
     metrics = json.loads((tmp_path / "two_workers/eval_results.json").read_text())
-    assert metrics["exact_match"] > (99 if not more else 0)
+    assert metrics["exact_match"] > (90 if not more else 0)
 
 
 def test_every_new_flag_is_in_the_table():
