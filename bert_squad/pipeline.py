@@ -11,13 +11,13 @@ from bert_squad import files, locks, whole_files
 from bert_squad.activity import activity_at, doing
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.checkpoint_scores import EVALUATIONS, kept_checkpoints, score_checkpoints
-from bert_squad.answers.metrics import evaluate, format_metrics_table
+from bert_squad.answers.metrics import format_metrics_table
 from bert_squad.answers.metrics_input import QuestionSet, check_scorable, read_questions
 from bert_squad.answers.null_threshold import (
     THRESHOLD_FILE,
     TunedThreshold,
-    apply_threshold,
     read_threshold,
+    tune_threshold,
     write_threshold,
 )
 from bert_squad.answers.prediction import Predictor
@@ -388,24 +388,9 @@ class _Run:
         """Find the threshold of the best F1, apply it to the predictions, and keep it."""
         config = self.config
         assert self.questions is not None
-        odds = self.path(NULL_ODDS)
-        at_zero = evaluate(self.questions, self.path(PREDICTIONS), odds)
-        threshold = at_zero["best_f1_thresh"]
-        apply_threshold(config.output_dir, threshold)
-        at_threshold = evaluate(self.questions, self.path(PREDICTIONS), odds)
-        self.tuned = TunedThreshold(threshold, str(config.predict_file), self.step, at_zero, at_threshold)
+        self.tuned = tune_threshold(self.questions, config.output_dir, str(config.predict_file), self.step)
         write_threshold(config.output_dir, self.tuned)
-        self.config = dataclasses.replace(config, null_score_diff_threshold=threshold)
-        logging.info(
-            "The threshold %g has the best F1 on %s: exact %.2f, F1 %.2f; at 0 they are %.2f and %.2f. A threshold "
-            "flatters the questions that it was tuned on.",
-            threshold,
-            config.predict_file,
-            at_threshold["exact"],
-            at_threshold["f1"],
-            at_zero["exact"],
-            at_zero["f1"],
-        )
+        self.config = dataclasses.replace(config, null_score_diff_threshold=self.tuned.threshold)
 
     def evaluate(self) -> dict[str, float]:
         config = self.config

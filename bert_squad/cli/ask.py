@@ -84,9 +84,8 @@ def main(program: str, words: list[str]) -> int:
 
 
 def _run(program: str, words: list[str]) -> int:
-    if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        streams.print_line(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
-        return 0
+    if cli_flags.ask_for_help(words):
+        return streams.print_help(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
     flag_values = _define_flags()
     surplus = cli_flags.read_flags([program, *words], flag_values)
     if surplus:

@@ -64,10 +64,8 @@ def main(program: str, words: list[str]) -> int:
     Raises:
       BertSquadError: when the words are wrong or the work fails.
     """
-    if not words or any(word in cli_flags.HELP_FLAGS for word in words):
-        with contextlib.suppress(streams.ReaderGoneError):  # `--help | head`
-            streams.print_line(_USAGE.format(program=program))
-        return 0
+    if cli_flags.ask_for_help(words):
+        return streams.print_help(_USAGE.format(program=program))
     flag_values = _define_flags()
     others = cli_flags.read_flags([program, *words], flag_values)
     if others:

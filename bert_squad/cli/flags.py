@@ -198,6 +198,12 @@ _KINDS_AND_DEFAULTS = {
 
 HELP_FLAGS = ("--help", "-help", "-h", "--h", "-?", "--helpshort", "--helpfull")
 
+
+def ask_for_help(words: list[str]) -> bool:
+    """Say whether the words after a subcommand ask how it is used; none at all do."""
+    return not words or any(word in HELP_FLAGS for word in words)
+
+
 REQUIRED = ("vocab_file", "bert_config_file", "output_dir")
 
 _DEFINERS = {

@@ -1,7 +1,6 @@
 """Entry point of `run_squad.py` and `bert-squad`: read flags, run, turn errors into one message."""
 
 import atexit
-import contextlib
 import importlib
 import os
 import sys
@@ -104,9 +103,7 @@ def _run_squad(program: str, arguments: list[str]) -> int:
     flag_values = cli_flags.define_flags(cli_flags.with_absl_flags())
     if any(argument in cli_flags.HELP_FLAGS for argument in arguments[1:]):
         others = "".join(f"\n  bert-squad {name}: {text}" for name, (_, text) in SUBCOMMANDS.items())
-        with contextlib.suppress(streams.ReaderGoneError):  # `--help | head`
-            streams.print_line(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}")
-        return 0
+        return streams.print_help(f"{cli_flags.help_text(flag_values, program)}\n\nOther commands:{others}")
     _prepare_output()
     return _run(cli_flags.parse(arguments, flag_values))
 

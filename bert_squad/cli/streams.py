@@ -49,6 +49,13 @@ def print_line(text: str) -> None:
         raise OutputError(f"Cannot write to standard output ({first_line(error)}).") from None
 
 
+def print_help(text: str) -> int:
+    """Print how something is used, as far as anybody reads it (`--help | head`); return the exit code, 0."""
+    with contextlib.suppress(ReaderGoneError):
+        print_line(text)
+    return 0
+
+
 def output_encoding() -> str:
     """Return the encoding of standard output."""
     return getattr(sys.stdout, "encoding", None) or "utf-8"
