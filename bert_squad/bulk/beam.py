@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ANSWERS, ERRORS = "answers", "errors"
 _INFIX = {ANSWERS: "", ERRORS: "-errors"}  # between the prefix and the number of a file
 _SUFFIX = ".jsonl"
+_COMPLETE, _MOVING = ".complete", ".moving"  # directories of answers that are on their way to their places
 _PATTERN_CHARACTERS = frozenset("*?[]")
 
 Row = tuple[str, int, bytes | dict[str, Any] | None]
@@ -301,6 +302,10 @@ def _check_output(options: BulkOptions) -> list[str]:
     if not files.is_remote(prefix):
         files.make_directory(folder, "--output")
         whole_files.remove_abandoned(folder)
+        if _finish_publishing(prefix):
+            logging.warning(
+                "The answers of %s, of a run that was killed at its end, are in their places now.", prefix
+            )
     names = _names_in(folder)
     present = [path for path in (files.join(folder, name) for name in names) if _kind_of(path, prefix)]
     if present and not options.overwrite:
@@ -337,7 +342,10 @@ def _staged(prefix: str, present: list[str]) -> Iterator[tuple[str, list[str]]]:
     published: list[str] = []
 
     def publish(folder: str) -> None:
-        published.extend(_publish(folder, prefix, present))
+        targets = _targets(_names_in(folder), prefix)
+        published.extend(targets.values())
+        files.rename(folder, prefix + _COMPLETE)
+        _finish_publishing(prefix)
 
     if files.is_remote(prefix):
         from apache_beam.io.filesystems import FileSystems
@@ -345,7 +353,7 @@ def _staged(prefix: str, present: list[str]) -> Iterator[tuple[str, list[str]]]:
         folder = f"{prefix}.tmp-{secrets.token_hex(8)}"
         try:
             yield folder, published
-            publish(folder)
+            published.extend(_publish_remote(folder, prefix, present))
         finally:
             with contextlib.suppress(Exception):  # it may never have been there
                 FileSystems.delete([folder])
@@ -354,17 +362,46 @@ def _staged(prefix: str, present: list[str]) -> Iterator[tuple[str, list[str]]]:
         yield folder, published
 
 
-def _publish(folder: str, prefix: str, present: list[str]) -> list[str]:
+def _targets(names: Iterable[str], prefix: str) -> dict[str, str]:
+    """Map the names of files that Beam has written to the paths where they belong."""
+    found = (re.fullmatch(rf"({ANSWERS}|{ERRORS})-(\d+-of-\d+{re.escape(_SUFFIX)})", name) for name in names)
+    return {match[0]: f"{prefix}{_INFIX[match[1]]}-{match[2]}" for match in found if match}
+
+
+def _finish_publishing(prefix: str) -> bool:
+    """Move complete answers to their places, also those of a run that was killed while it did so.
+
+    First what an earlier run left under this prefix goes, and only then is the first file moved; so at no moment, not
+    even after a power cut, do files of two runs lie side by side, and all of the new ones are somewhere.
+
+    Returns:
+      Whether there were any.
+    """
+    folder, complete = os.path.dirname(prefix), prefix + _COMPLETE
+    if _targets(_names_there(complete), prefix):
+        for name in _names_in(folder):
+            if _kind_of(files.join(folder, name), prefix):
+                files.remove(files.join(folder, name))
+        files.rename(complete, prefix + _MOVING)
+    targets = _targets(_names_there(prefix + _MOVING), prefix)
+    for name, target in targets.items():
+        files.rename(files.join(prefix + _MOVING, name), target)
+    if targets:
+        files.remove_tree(prefix + _MOVING)
+    return bool(targets)
+
+
+def _names_there(folder: str) -> list[str]:
+    return files.names_in(folder) if files.is_directory(folder) else []
+
+
+def _publish_remote(folder: str, prefix: str, present: list[str]) -> list[str]:
+    """Move files where there are no directories to rename; a run that is killed here may leave files of two."""
     from apache_beam.io.filesystems import FileSystems
 
-    names = [name for name in _names_in(folder) if name.endswith(_SUFFIX)]
-    sources = [files.join(folder, name) for name in names]
-    targets = []
-    for name in names:
-        kind, number = name.split("-", 1)
-        targets.append(f"{prefix}{_INFIX[kind]}-{number}")
-    FileSystems.rename(sources, targets)
-    stale = sorted(set(present) - set(targets))
+    targets = _targets(_names_in(folder), prefix)
+    FileSystems.rename([files.join(folder, name) for name in targets], list(targets.values()))
+    stale = sorted(set(present) - set(targets.values()))
     if stale:
         FileSystems.delete(stale)
-    return targets
+    return list(targets.values())

@@ -296,3 +296,50 @@ def test_what_is_wrong_is_said(words, error, message, model, tmp_path):
     with pytest.raises(error, match=message):
         run(*good, *(word.format(tmp_path) for word in words))
     assert os.listdir(tmp_path) == ["in.jsonl"]
+
+
+SHARDS = ("answers-00000-of-00002.jsonl", "answers-00001-of-00002.jsonl", "errors-00000-of-00001.jsonl")
+
+
+@pytest.mark.parametrize("killed_after", range(6))
+def test_files_of_two_runs_never_lie_side_by_side(killed_after, tmp_path, monkeypatch):
+    """Whenever the run is killed, what lies there is of one run, and the next command brings the rest."""
+    prefix = str(tmp_path / "x")
+    (tmp_path / "x-00000-of-00001.jsonl").write_text("old")
+    (tmp_path / "x-errors-00000-of-00001.jsonl").write_text("old")
+    (tmp_path / "x.complete").mkdir()
+    for name in SHARDS:
+        (tmp_path / "x.complete" / name).write_text("new")
+    left = [killed_after]
+
+    class Killed(BaseException):
+        pass
+
+    def counted(function):
+        def call(*arguments):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return function(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "remove", "remove_tree"):
+            patch.setattr(beam.files, name, counted(getattr(beam.files, name)))
+        with contextlib.suppress(Killed):
+            beam._finish_publishing(prefix)
+    assert len({path.read_text() for path in tmp_path.glob("x-*.jsonl")}) <= 1
+    beam._finish_publishing(prefix)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "x-00000-of-00002.jsonl": "new",
+        "x-00001-of-00002.jsonl": "new",
+        "x-errors-00000-of-00001.jsonl": "new",
+    }
+
+
+def test_a_directory_of_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / "x.complete").mkdir()
+    (tmp_path / "x.complete/notes.txt").write_text("mine")
+    assert not beam._finish_publishing(str(tmp_path / "x"))
+    assert (tmp_path / "x.complete/notes.txt").read_text() == "mine"
