@@ -59,6 +59,7 @@ def contents(folder, output, names):
     return [(folder / output / name).read_bytes() for name in names]
 
 
+@pytest.mark.slow
 def test_training_on_gzipped_files_and_on_rows_gives_the_weights_of_plain_json(folder):
     """Also the hash of `run.json`, which of a plain file is what it ever was."""
     content = (folder / "train.json").read_bytes()

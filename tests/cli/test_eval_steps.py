@@ -83,7 +83,7 @@ def test_weights_are_those_of_a_run_without(undisturbed, folder):
     ("number", "moment"),
     [
         (signal.SIGKILL, "eval_history.jsonl"),  # evaluated after step 5, saved after step 4
-        (signal.SIGTERM, "best"),
+        pytest.param(signal.SIGTERM, "best", marks=pytest.mark.slow),
     ],
     ids=["kill", "term"],
 )
@@ -104,6 +104,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(number, moment, undistur
     assert not list(folder.rglob("*.previous"))
 
 
+@pytest.mark.slow
 def test_a_signal_in_an_evaluation_is_heeded_and_it_is_made_again(undisturbed, folder):
     _, expected = undisturbed
     data = json.loads((folder / "dev.json").read_text())

@@ -82,6 +82,7 @@ def test_parts_change_nothing_but_rounding(folder, in_parts):
         assert np.abs(ours - wanted).mean() < 1e-4, name
 
 
+@pytest.mark.slow
 def test_a_stopped_run_in_parts_goes_on_to_the_same_bits(folder, in_parts):
     words = [sys.executable, str(ROOT / "run_squad.py"), *command("stopped", *PARTS)]
     with subprocess.Popen(words, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:

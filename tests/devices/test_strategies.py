@@ -68,6 +68,7 @@ def test_answers_of_several_devices_are_the_bytes_of_one(flags, tmp_path):
     assert answers(tmp_path / "3") == of_one
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_devices(tmp_path):
     """What was begun on two devices ends on one, and the other way round, as if nothing had changed."""
     heads = {}
@@ -89,6 +90,7 @@ def test_a_run_goes_on_with_another_number_of_devices(tmp_path):
     assert 0 < abs(heads["back"] - heads["one"]).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_model_that_several_devices_trained_is_exported(tmp_path):
     done = run(tmp_path, *TRAIN, "--num_train_epochs=0.5", *PREDICT, "--do_eval", "--do_export", *MIRRORED)
     assert done.returncode == 0, done.stderr

@@ -228,6 +228,7 @@ def test_the_process_does_not_end_once_a_tpu_has_started(monkeypatch):
     assert heeded == [True], "TensorFlow puts its own handler of SIGTERM over ours"
 
 
+@pytest.mark.slow
 def test_where_there_is_no_tpu_tensorflow_says_so():
     """Nothing is a stand-in here: this machine has none."""
     with pytest.raises(ConfigError) as raised:

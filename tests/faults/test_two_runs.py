@@ -62,6 +62,7 @@ def test_a_prediction_while_records_are_written_and_while_it_trains(folder):
     assert temporaries(folder) == []
 
 
+@pytest.mark.slow
 def test_a_second_training_after_a_kill_goes_on(folder):
     training = start(
         folder, *TRAIN, "--num_train_epochs=200", "--save_checkpoints_steps=5", "--output_dir=output"

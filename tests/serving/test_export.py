@@ -251,7 +251,7 @@ def test_what_cannot_be_exported_is_known_at_the_start(tmp_path, monkeypatch):
         "raise AttributeError('undefined symbol: _ZN')",
     ],
 )
-def test_a_broken_tensorflow_text_is_one_sentence(tmp_path, monkeypatch, line):
+def test_a_broken_tensorflow_text_is_one_sentence(exported_v2, tmp_path, monkeypatch, line):
     (tmp_path / "tensorflow_text").mkdir()
     (tmp_path / "tensorflow_text" / "__init__.py").write_text(line)
     monkeypatch.syspath_prepend(tmp_path)
@@ -259,7 +259,7 @@ def test_a_broken_tensorflow_text_is_one_sentence(tmp_path, monkeypatch, line):
     sentence = (
         r"TensorFlow Text cannot be loaded \(.*undefined symbol: _ZN\), .* 'tensorflow-text==[\d.]+\*'\.$"
     )
-    for use in (lambda: check_exportable(str(tmp_path / "export")), lambda: ExportedModel("m")):
+    for use in (lambda: check_exportable(str(tmp_path / "export")), lambda: ExportedModel(exported_v2.path)):
         with pytest.raises(ConfigError, match=sentence):
             use()
     assert not (tmp_path / "export").exists()

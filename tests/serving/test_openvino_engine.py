@@ -260,7 +260,7 @@ def test_predictions_are_those_of_unpadded_windows(exported_v2, tmp_path, monkey
     for written in (of_weights, of_export):
         assert written["predictions.json"] == expected["predictions.json"]
         assert written["null_odds.json"] == pytest.approx(expected["null_odds.json"], abs=1e-4)
-    assert "answering.py:" in log  # it has its usual form
+    assert "pipeline.py:" in log  # it has its usual form
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

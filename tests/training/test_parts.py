@@ -47,7 +47,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["padded", *(pytest.param(way, marks=pytest.mark.slow) for way in list(WAYS)[1:])]
+)
 def test_parts_with_dropout(way):
     step_options, model_options = WAYS[way]
     losses, norms, weights = trained(1, step_options, **model_options)

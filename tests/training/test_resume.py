@@ -129,7 +129,9 @@ def test_twenty_one_kills(folder, uninterrupted, seed):
     check_kills(folder, uninterrupted, kills=3, seed=seed)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_polite_signal_saves_and_exits_with_the_conventional_code(folder, uninterrupted, number, code):
     output = f"signal-{code}"
     process = start(folder, output)

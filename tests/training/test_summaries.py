@@ -100,6 +100,7 @@ def test_a_killed_run_that_goes_on_has_each_step_once(folder):
     assert len(list((folder / "output").glob("events.out.tfevents.*"))) == 2
 
 
+@pytest.mark.slow
 def test_without_curves_there_is_no_file_and_weights_are_the_same(folder):
     assert finish(start(folder, *TWELVE_STEPS, "--summary_steps=0", "--output_dir=without")) == 0, said(
         folder
