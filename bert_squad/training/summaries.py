@@ -35,8 +35,7 @@ class TrainingSummaries:
     """
 
     def __init__(self, directory: str, first_step: int, batch_size: int, summary_steps: int):
-        name = f"{EVENTS}.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        self._path = files.join(directory, name)
+        self._path = files.join(directory, _new_name(directory))
         self._first_step, self._batch_size, self._summary_steps = first_step, batch_size, summary_steps
         self._writer: tf.io.TFRecordWriter | None = None
         self._before: StepValues | None = None  # that was written last
@@ -111,3 +110,22 @@ class TrainingSummaries:
             self._path,
             first_line(error),
         )
+
+
+def _new_name(directory: str) -> str:
+    """Return a name for an event file: `events.out.tfevents.SECONDS.MACHINE.PROCESS`.
+
+    TensorBoard reads files in the order of their names. So the seconds are later than those of the files that are
+    there, even if another machine wrote them, whose clock was ahead.
+    """
+    names = [name for name in _names_in(directory) if name.startswith(f"{EVENTS}.")]
+    seconds = [name.removeprefix(f"{EVENTS}.").split(".")[0] for name in names]
+    later = max((int(each) + 1 for each in seconds if each.isdecimal()), default=0)
+    return f"{EVENTS}.{max(int(time.time()), later):010d}.{socket.gethostname()}.{os.getpid()}"
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return files.names_in(directory)
+    except OSError:
+        return []  # to write there will fail too, and say why

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,13 @@ def test_the_file_is_named_as_ever(tmp_path):
     assert socket.gethostname() in path.name
 
 
-def test_a_session_that_goes_on_takes_the_place_of_what_was_lost(tmp_path, monkeypatch):
+@pytest.mark.parametrize("behind", [-5, 0, 3600], ids=["later", "the same second", "a clock that is behind"])
+def test_a_session_that_goes_on_takes_the_place_of_what_was_lost(tmp_path, monkeypatch, behind):
+    monkeypatch.setattr("os.getpid", lambda: 7)
     write(tmp_path, 0, 9, summary_steps=2)
-    monkeypatch.setattr("os.getpid", lambda: 2**22 + 1)  # another process: a file of its own
+    monkeypatch.setattr("os.getpid", lambda: 12)  # another process, whose name comes before, as 1 before 7
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now - behind)
     write(tmp_path, 4, 8, summary_steps=1)
     assert steps_of(curves(tmp_path)["loss"]) == [1, 3, 5, 6, 7, 8]
 
