@@ -2,7 +2,8 @@
 
 A checkpoint holds weights and a step, nothing else. Whoever continues with other data, another learning rate or another
 vocabulary gets numbers of neither run; the record (`run.json`) shows it. Directories that the legacy script left have
-none. What each command did of the training, and how well it answers in the end, is added to it.
+none. What each command did of the training, and how well it answers in the end, is added to it. Exports and conversions
+carry it.
 """
 
 import dataclasses
@@ -187,6 +188,11 @@ def read_record(directory: str) -> dict[str, Any] | None:
         logging.warning("%s It is not compared with this run.", error)
         return None
     return record if isinstance(record, dict) and record.get("kind") == _KIND else None
+
+
+def record_content(directory: str) -> bytes | None:
+    """Return the file of the record in a directory, for a copy of its checkpoint; None where `read_record` has none."""
+    return None if read_record(directory) is None else files.read_bytes(files.join(directory, RUN_RECORD))
 
 
 def write_record(directory: str, run: Mapping[str, Any], step: int) -> None:

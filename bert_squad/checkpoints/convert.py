@@ -27,6 +27,7 @@ from bert_squad.checkpoints.names import GLOBAL_STEP
 from bert_squad.checkpoints.reader import CheckpointReader, check_shape
 from bert_squad.checkpoints.tf1_export import tf1_target, write_tf1_files
 from bert_squad.errors import CheckpointError, ConfigError
+from bert_squad.run_record import record_content
 
 KINDS = ("tf1", "huggingface")
 
@@ -151,7 +152,8 @@ def _write_tf1(
     reader: CheckpointReader, source: str, target: str, description: ModelDescription
 ) -> tuple[list[str], str]:
     step = reader.step or 0
-    place = tf1_target(target, step, description.config_json, description.vocabulary)
+    record = record_content(os.path.dirname(reader.path))
+    place = tf1_target(target, step, description.config_json, description.vocabulary, record)
     tensors = dict(reader) if reader.is_tf1 else _bert_weights(reader, source)
     tensors.setdefault(GLOBAL_STEP, np.asarray(step, np.int64))
     write_tf1_files(place, tensors)
@@ -197,5 +199,6 @@ def _write_huggingface(
         description.do_lower_case,
         card,
         step,
+        record_content(os.path.dirname(reader.path)),
     )
     return [*weights, *([GLOBAL_STEP] if step is not None else [])], target, scores.note

@@ -5,6 +5,7 @@
     vocab.txt               the vocabulary, byte by byte
     tokenizer_config.json   whether the tokenizer lower-cases, and the special tokens
     README.md               the model card
+    run.json                what the training was, if that is known
 
 The directory appears whole under its name, or not at all.
 """
@@ -27,6 +28,7 @@ from bert_squad.checkpoints.names import from_legacy
 from bert_squad.checkpoints.tokenizer_settings import TOKENIZER_CONFIG_FILE
 from bert_squad.errors import OutputError
 from bert_squad.model.layers import LAYER_NORM_EPSILON
+from bert_squad.run_record import RUN_RECORD
 
 
 def write_huggingface_directory(
@@ -37,6 +39,7 @@ def write_huggingface_directory(
     do_lower_case: bool,
     card: str,
     step: int | None = None,
+    record: bytes | None = None,
 ) -> None:
     """Write a Hugging Face model.
 
@@ -48,6 +51,7 @@ def write_huggingface_directory(
       do_lower_case: whether the tokenizer lower-cases.
       card: contents of `README.md`.
       step: number of training steps done, or None.
+      record: contents of `run.json`, or None.
 
     Raises:
       OutputError: when the directory is there already or cannot be written; nothing is left of it then.
@@ -66,6 +70,8 @@ def write_huggingface_directory(
         )
         files.write_bytes(files.join(temporary, VOCAB_FILE), vocabulary)
         files.write_bytes(files.join(temporary, CARD_FILE), card.encode())
+        if record is not None:
+            files.write_bytes(files.join(temporary, RUN_RECORD), record)
         _write_weights(files.join(temporary, WEIGHTS_FILE), weights, step)
 
 

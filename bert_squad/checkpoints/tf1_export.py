@@ -15,6 +15,7 @@ from bert_squad.checkpoints.tf1 import checkpoint_files
 from bert_squad.checkpoints.tf1_writing import in_order, write_tensors
 from bert_squad.errors import ConfigError, OutputError
 from bert_squad.json_files import parse_json
+from bert_squad.run_record import RUN_RECORD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,13 @@ class Tf1Target:
         return os.path.dirname(self.prefix) or "."
 
 
-def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: bytes | None) -> Tf1Target:
+def tf1_target(
+    target: str,
+    step: int,
+    config_json: bytes | None,
+    vocabulary: bytes | None,
+    record: bytes | None = None,
+) -> Tf1Target:
     """Decide where a checkpoint goes, before anything slow starts.
 
     Args:
@@ -43,6 +50,7 @@ def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: by
       step: for the name in a directory, `model.ckpt-<step>`.
       config_json: contents of `bert_config.json`, or None when it is not known.
       vocabulary: contents of `vocab.txt`, or None.
+      record: contents of `run.json`, or None; where there is one of another training, that stays.
 
     Raises:
       OutputError: when something there would be overwritten; a configuration or vocabulary that says the same
@@ -67,6 +75,8 @@ def tf1_target(target: str, step: int, config_json: bytes | None, vocabulary: by
                 del contents[name]
             else:
                 present.append(path)
+    if record is not None and not files.exists(files.join(os.path.dirname(prefix), RUN_RECORD)):
+        contents[RUN_RECORD] = record
     if present:
         raise OutputError(f"{present[0]} exists already; name another target, or delete it.")
     return Tf1Target(prefix, contents)

@@ -123,6 +123,20 @@ def test_tf1_to_tf1_keeps_slots_and_everything_else(source, tmp_path):
     assert directory.restore(summary.target, model, optimizer) == 24  # training goes on from it
 
 
+def test_the_record_of_the_training_goes_along(source, tmp_path):
+    """There and back; where another training has its own, that stays."""
+    record = '{"kind": "bert_squad training", "flags": {}, "sessions": [{"from_step": 0}]}'
+    (source / "run.json").write_text(record)
+    convert(str(source), str(tmp_path / "hf"), "huggingface")
+    convert(str(tmp_path / "hf"), str(tmp_path / "tf1") + "/", "tf1")
+    assert (tmp_path / "hf/run.json").read_text() == (tmp_path / "tf1/run.json").read_text() == record
+    (tmp_path / "tf1/run.json").write_text("mine")
+    convert(str(source), str(tmp_path / "tf1/copy.ckpt"), "tf1")
+    assert (tmp_path / "tf1/run.json").read_text() == "mine"
+    convert(str(tmp_path / "tf1/copy.ckpt"), str(tmp_path / "hf2"), "huggingface")
+    assert not (tmp_path / "hf2/run.json").exists(), "that is no record"
+
+
 def test_a_pre_training_checkpoint_keeps_its_heads(tmp_path):
     """The golden one: pre-training heads, slots of all of them, and step 20000."""
     folder = golden("model/pretrain_like")
