@@ -75,6 +75,7 @@ class SquadConfig:
     use_best: bool = False
     tune_null_threshold: bool = False
     use_tuned_threshold: bool = True
+    write_offsets: bool = False
     do_export: bool = False
     export_dir: str | None = None
     export_dtype: str = "float32"
@@ -243,6 +244,8 @@ class SquadConfig:
                 "--best_metric=best_f1 is the F1 at the best threshold, which version 1.1 has not; add "
                 "--version_2_with_negative, or choose f1 or exact."
             )
+        if self.write_offsets and not self.do_predict:
+            raise ConfigError("--write_offsets says where the answers of --do_predict are: add that.")
         if self.use_best and not (self.do_predict or self.do_export):
             raise ConfigError("--use_best is for prediction and export: add --do_predict or --do_export.")
 

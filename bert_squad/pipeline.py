@@ -21,7 +21,13 @@ from bert_squad.answers.null_threshold import (
     write_threshold,
 )
 from bert_squad.answers.prediction import Predictor
-from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTION_LOCK, PREDICTIONS
+from bert_squad.answers.prediction_files import (
+    NBEST_PREDICTIONS,
+    NULL_ODDS,
+    OFFSETS,
+    PREDICTION_LOCK,
+    PREDICTIONS,
+)
 from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions, sample_questions, score_folder
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
@@ -231,6 +237,7 @@ class _Run:
         names += [EVAL_STEPS_RECORDS, HISTORY] if config.eval_steps else []
         names += [EVAL_RECORDS, PREDICTIONS, NBEST_PREDICTIONS] if config.do_predict else []
         names += [NULL_ODDS] if config.do_predict and config.version_2_with_negative else []
+        names += [OFFSETS] if config.write_offsets else []
         names += [THRESHOLD_FILE] if config.tune_null_threshold else []
         return names + [EVAL_RESULTS] * config.do_eval
 
@@ -243,6 +250,7 @@ class _Run:
             data.name,
             is_training=False,
             version_2_with_negative=config.version_2_with_negative,
+            located=config.write_offsets,
             members=data.members,
         )
         most = config.max_predict_questions or len(self.examples)
@@ -375,11 +383,11 @@ class _Run:
         prepared = self.prepared_questions(self.examples, EVAL_RECORDS, self.config.engine)
         logging.info("Writing predictions to: %s", self.path(PREDICTIONS))
         logging.info("Writing nbest to: %s", self.path(NBEST_PREDICTIONS))
-        prepared.write_answers(
-            self.path(PREDICTIONS),
-            self.path(NBEST_PREDICTIONS),
-            self.path(NULL_ODDS) if self.config.version_2_with_negative else None,
-        )
+        prepared.write_answers(self.config.output_dir)
+        if not self.config.write_offsets and files.exists(self.path(OFFSETS)):
+            logging.warning(
+                "%s is of earlier predictions; --write_offsets writes it anew.", self.path(OFFSETS)
+            )
         if self.config.tune_null_threshold:
             with doing("tuning the threshold"):
                 self.tune_null_threshold()
@@ -388,7 +396,13 @@ class _Run:
         """Find the threshold of the best F1, apply it to the predictions, and keep it."""
         config = self.config
         assert self.questions is not None
-        self.tuned = tune_threshold(self.questions, config.output_dir, str(config.predict_file), self.step)
+        self.tuned = tune_threshold(
+            self.questions,
+            config.output_dir,
+            str(config.predict_file),
+            self.step,
+            has_offsets=config.write_offsets,
+        )
         write_threshold(config.output_dir, self.tuned)
         self.config = dataclasses.replace(config, null_score_diff_threshold=self.tuned.threshold)
 

@@ -5,9 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
+from bert_squad import files
 from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, stream_predictions
 from bert_squad.answers.prediction import Predictor, make_predictor
-from bert_squad.answers.prediction_files import write_predictions
+from bert_squad.answers.prediction_files import (
+    NBEST_PREDICTIONS,
+    NULL_ODDS,
+    OFFSETS,
+    PREDICTIONS,
+    write_predictions,
+)
 from bert_squad.answers.raw_results import RawResult
 from bert_squad.compute_options import ComputeOptions
 from bert_squad.config import SquadConfig
@@ -100,17 +107,14 @@ class PreparedQuestions:
 
     def write_answers(
         self,
-        predictions_file: str,
-        nbest_file: str,
-        null_odds_file: str | None,
+        folder: str,
         before_batch: Callable[[], object] | None = None,
     ) -> None:
         """Answer all questions and write the files of the legacy script, whole or not at all.
 
         Args:
-          predictions_file: path of predictions.json.
-          nbest_file: path of nbest_predictions.json.
-          null_odds_file: path of null_odds.json; None without `version_2_with_negative`.
+          folder: gets predictions.json, nbest_predictions.json, with `version_2_with_negative` null_odds.json, and with
+            `write_offsets` predictions_offsets.json.
           before_batch: see `make_predictor`.
 
         Raises:
@@ -121,9 +125,12 @@ class PreparedQuestions:
             write_predictions(
                 self.answers(before_batch),
                 (example.qas_id for example in self._examples),
-                predictions_file=predictions_file,
-                nbest_file=nbest_file,
-                null_odds_file=null_odds_file,
+                predictions_file=files.join(folder, PREDICTIONS),
+                nbest_file=files.join(folder, NBEST_PREDICTIONS),
+                null_odds_file=files.join(folder, NULL_ODDS)
+                if self._config.version_2_with_negative
+                else None,
+                offsets_file=files.join(folder, OFFSETS) if self._config.write_offsets else None,
             )
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise OutOfMemoryError(

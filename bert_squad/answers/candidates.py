@@ -35,6 +35,11 @@ class PrelimPrediction(NamedTuple):
     start_logit: float
     end_logit: float
 
+    @property
+    def is_span(self) -> bool:
+        """Whether it was read from the passage: it is neither `NOWHERE` nor "no answer"."""
+        return self.start_index > 0
+
 
 PAIRS_TOGETHER = 1 << 20  # are looked at; some 20 MB
 _CANDIDATES_KEPT = 1 << 17  # of a question with more pairs, at first

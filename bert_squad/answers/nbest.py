@@ -23,7 +23,7 @@ from bert_squad.answers.candidates import (
 from bert_squad.answers.grouping import Question, some_together, with_features
 from bert_squad.answers.raw_results import RawResult, check_numbers, logits_of
 from bert_squad.answers.span_texts import SpanTexts
-from bert_squad.data.examples import SquadExample
+from bert_squad.data.examples import LocatedExample, SquadExample
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.question_ids import shown_id
 from bert_squad.errors import ConfigError
@@ -51,17 +51,36 @@ class NbestEntry(NamedTuple):
         }
 
 
+class AnswerPlace(NamedTuple):
+    """Where the context holds an answer.
+
+    `start` and `end` (exclusive) count its characters, Unicode code points, as SQuAD's `answer_start` does; `window` is
+    the feature that it was read from, counted from 0 within the question.
+    """
+
+    start: int
+    end: int
+    window: int
+
+
 class ExamplePrediction(NamedTuple):
     """The answer to one question.
 
     `null_odds` is the score of "no answer" minus that of the best answer, None without
-    `version_2_with_negative`; `text` is "" when it lies above the threshold.
+    `version_2_with_negative`; `text` is "" when it lies above the threshold. `place` is None for an answer that is no
+    span, and unless the question is a `LocatedExample`.
     """
 
     qas_id: Hashable
     text: str
     nbest: list[NbestEntry]
     null_odds: float | None
+    place: AnswerPlace | None = None
+
+    @property
+    def chosen(self) -> NbestEntry:
+        """The entry that is the answer."""
+        return next(entry for entry in self.nbest if entry.text == self.text)
 
 
 class Predictions(NamedTuple):
@@ -227,7 +246,10 @@ def _predict_together(
         options.max_answer_length,
     )
     for (example, features, logits), of_example in zip(with_logits, spans, strict=True):
-        yield _prediction(example, features, logits, of_example, options)
+        prediction = _prediction(example, features, logits, of_example, options)
+        if isinstance(example, LocatedExample):
+            prediction = prediction._replace(place=_place(example, features, prediction, options))
+        yield prediction
 
 
 def _prediction(
@@ -257,6 +279,20 @@ def _prediction(
     null_odds = score_null - best_non_null.candidate.start_logit - best_non_null.candidate.end_logit
     text = "" if null_odds > options.null_score_diff_threshold else best_non_null.text
     return ExamplePrediction(example.qas_id, text, nbest, null_odds)
+
+
+def _place(
+    example: LocatedExample,
+    features: Sequence[InputFeatures],
+    prediction: ExamplePrediction,
+    options: NbestOptions,
+) -> AnswerPlace | None:
+    candidate = prediction.chosen.candidate
+    if not candidate.is_span:
+        return None
+    texts = SpanTexts(example.doc_tokens, features, options.do_lower_case)
+    start, end = texts.range_of(candidate, example.orig_to_char_index)
+    return AnswerPlace(start, end, candidate.feature_index)
 
 
 def _null_candidate(logits: Sequence[Logits]) -> tuple[float, PrelimPrediction]:

@@ -13,7 +13,13 @@ from absl import logging
 from bert_squad import files, whole_files
 from bert_squad.answers.metrics import evaluate
 from bert_squad.answers.metrics_input import QuestionSet
-from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTIONS, predictions_json
+from bert_squad.answers.prediction_files import (
+    NBEST_PREDICTIONS,
+    NULL_ODDS,
+    OFFSETS,
+    PREDICTIONS,
+    predictions_json,
+)
 from bert_squad.errors import DataError
 from bert_squad.json_files import read_json
 
@@ -38,7 +44,9 @@ class TunedThreshold(NamedTuple):
     at_threshold: dict[str, float]
 
 
-def tune_threshold(questions: QuestionSet, folder: str, tuned_on: str, step: int | None) -> TunedThreshold:
+def tune_threshold(
+    questions: QuestionSet, folder: str, tuned_on: str, step: int | None, *, has_offsets: bool = False
+) -> TunedThreshold:
     """Search the threshold of the best F1, and write the predictions of a folder as a run with it would have.
 
     Args:
@@ -46,6 +54,7 @@ def tune_threshold(questions: QuestionSet, folder: str, tuned_on: str, step: int
       folder: holds the three files of a run at the threshold 0.
       tuned_on: the file of the questions.
       step: see `TunedThreshold`.
+      has_offsets: the run wrote predictions_offsets.json there too.
 
     Raises:
       DataError, OutputError: as `apply_threshold` and `evaluate`.
@@ -53,7 +62,7 @@ def tune_threshold(questions: QuestionSet, folder: str, tuned_on: str, step: int
     predictions, odds = files.join(folder, PREDICTIONS), files.join(folder, NULL_ODDS)
     at_zero = evaluate(questions, predictions, odds)
     threshold = at_zero["best_f1_thresh"]
-    apply_threshold(folder, threshold)
+    apply_threshold(folder, threshold, has_offsets=has_offsets)
     at_threshold = evaluate(questions, predictions, odds)
     logging.info(
         "The threshold %g has the best F1 on %s: exact %.2f, F1 %.2f; at 0 they are %.2f and %.2f. A threshold "
@@ -68,16 +77,18 @@ def tune_threshold(questions: QuestionSet, folder: str, tuned_on: str, step: int
     return TunedThreshold(threshold, tuned_on, step, at_zero, at_threshold)
 
 
-def apply_threshold(folder: str, threshold: float) -> None:
+def apply_threshold(folder: str, threshold: float, *, has_offsets: bool = False) -> None:
     """Write the predictions.json of a folder as a run with this threshold would have.
 
     Args:
       folder: holds predictions.json, nbest_predictions.json and null_odds.json of one run of version 2.
       threshold: see `TunedThreshold`.
+      has_offsets: the run wrote predictions_offsets.json there too, and its threshold was not lower: what it said of
+        answers that are none now is taken out.
 
     Raises:
       DataError: when the files cannot be read.
-      OutputError: when predictions.json cannot be written; it is unchanged then.
+      OutputError: when a file cannot be written; it is unchanged then.
     """
     nbest: dict[str, list[dict[str, Any]]] = read_json(
         files.join(folder, NBEST_PREDICTIONS), "n-best answers"
@@ -91,6 +102,12 @@ def apply_threshold(folder: str, threshold: float) -> None:
     }
     with whole_files.open_whole(files.join(folder, PREDICTIONS)) as writer:
         writer.write(predictions_json(predictions))
+    if has_offsets:
+        path = files.join(folder, OFFSETS)
+        places: dict[str, Any] = read_json(path, "offsets of answers")
+        places = {qas_id: place if predictions[qas_id] else None for qas_id, place in places.items()}
+        with whole_files.open_whole(path) as writer:
+            writer.write(predictions_json(places))
 
 
 def write_threshold(output_dir: str, tuned: TunedThreshold) -> None:

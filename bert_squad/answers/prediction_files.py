@@ -1,7 +1,8 @@
 """Write predictions.json, nbest_predictions.json and null_odds.json, with the bytes of the legacy program.
 
 These are `json.dumps(..., indent=4)` and a line end. `PredictionFilesWriter` produces the same bytes one question
-at a time, so that memory does not grow with their number.
+at a time, so that memory does not grow with their number. Beside them, if asked for, predictions_offsets.json, which
+says where each answer is.
 """
 
 import collections
@@ -19,6 +20,7 @@ from bert_squad.errors import OutputError
 PREDICTIONS = "predictions.json"
 NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
+OFFSETS = "predictions_offsets.json"
 PREDICTION_LOCK = ".bert_squad.prediction.lock"  # of whoever writes them
 
 
@@ -47,6 +49,7 @@ def write_predictions(
     predictions_file: str,
     nbest_file: str,
     null_odds_file: str | None = None,
+    offsets_file: str | None = None,
 ) -> None:
     """Write the answers to all questions as they come.
 
@@ -56,6 +59,7 @@ def write_predictions(
       predictions_file: path of predictions.json.
       nbest_file: path of nbest_predictions.json.
       null_odds_file: path of null_odds.json; None without `version_2_with_negative`.
+      offsets_file: path of predictions_offsets.json; None to do without.
 
     Raises:
       OutputError: when a file cannot be written.
@@ -64,19 +68,20 @@ def write_predictions(
     """
     repeated_ids = {qas_id for qas_id, count in collections.Counter(qas_ids).items() if count > 1}
     with PredictionFilesWriter(
-        predictions_file, nbest_file, null_odds_file, repeated_ids=repeated_ids
+        predictions_file, nbest_file, null_odds_file, offsets_file, repeated_ids=repeated_ids
     ) as writer:
         for answer in answers:
             writer.add(answer)
 
 
 class PredictionFilesWriter:
-    """Write the three files question by question; they appear when the `with` block ends without an error.
+    """Write the files question by question; they appear when the `with` block ends without an error.
 
     Args:
       predictions_file: path of predictions.json.
       nbest_file: path of nbest_predictions.json.
       null_odds_file: path of null_odds.json; None without `version_2_with_negative`.
+      offsets_file: path of predictions_offsets.json; None to do without.
       repeated_ids: the question ids that will be added more than once.
 
     Raises:
@@ -91,10 +96,13 @@ class PredictionFilesWriter:
         predictions_file: str,
         nbest_file: str,
         null_odds_file: str | None = None,
+        offsets_file: str | None = None,
         *,
         repeated_ids: Collection[Hashable] = (),
     ):
-        self._paths = [predictions_file, nbest_file, *([] if null_odds_file is None else [null_odds_file])]
+        optional = (null_odds_file, offsets_file)
+        self._paths = [predictions_file, nbest_file, *(path for path in optional if path is not None)]
+        self._writes_offsets = offsets_file is not None
         self._repeated_ids = repeated_ids
         self._held: dict[Hashable, list[str]] | None = None
         self._stack = contextlib.ExitStack()
@@ -117,6 +125,8 @@ class PredictionFilesWriter:
         values = [encode_basestring_ascii(answer.text), _nbest_json(answer.nbest)]
         if answer.null_odds is not None:
             values.append(_number_json(answer.null_odds))
+        if self._writes_offsets:
+            values.append(_offsets_json(answer))
         if self._held is None and answer.qas_id in self._repeated_ids:
             self._held = {}
         if self._held is None:
@@ -188,3 +198,16 @@ def _nbest_json(nbest: Iterable[NbestEntry]) -> str:
         for text, probability, candidate in nbest
     )
     return f"[\n        {entries}\n    ]"
+
+
+def _offsets_json(answer: ExamplePrediction) -> str:
+    if answer.place is None:
+        return "null"
+    chosen = answer.chosen
+    members = [
+        *(f'"{name}": {number}' for name, number in answer.place._asdict().items()),
+        f'"start_logit": {_number_json(chosen.candidate.start_logit)}',
+        f'"end_logit": {_number_json(chosen.candidate.end_logit)}',
+        f'"probability": {_number_json(chosen.probability)}',
+    ]
+    return "{\n        " + ",\n        ".join(members) + "\n    }"

@@ -11,7 +11,7 @@ from bert_squad import files, whole_files
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate
 from bert_squad.answers.metrics_input import QuestionSet
-from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, PREDICTIONS, json_key
+from bert_squad.answers.prediction_files import NULL_ODDS, PREDICTIONS, json_key
 from bert_squad.data.examples import SquadExample
 
 EVAL_RESULTS = "eval_results.json"
@@ -66,12 +66,7 @@ class ScoredQuestions:
         if self._questions is None:
             self._prepared.help_to_answer(before_batch)
             return {}
-        self._prepared.write_answers(
-            files.join(folder, PREDICTIONS),
-            files.join(folder, NBEST_PREDICTIONS),
-            files.join(folder, NULL_ODDS) if self._is_version_2 else None,
-            before_batch,
-        )
+        self._prepared.write_answers(folder, before_batch)
         return score_folder(self._questions, folder, has_null_odds=self._is_version_2)
 
 

@@ -59,15 +59,17 @@ class SpanTexts:
             return text
         return self._passage.get_final_text(tidied, orig_start, orig_end, self._verbose_logging)
 
-    def range_of(self, candidate: PrelimPrediction) -> tuple[int, int]:
-        """Return where the text of a candidate is: its first character, and the one behind its last.
+    def range_of(self, candidate: PrelimPrediction, orig_to_char_index: Sequence[int]) -> tuple[int, int]:
+        """Return where in the context the text of a candidate begins and ends (exclusive), in characters.
 
-        Characters are counted in all words of the passage, with a space between two.
+        Args:
+          candidate: a span of the passage.
+          orig_to_char_index: see `LocatedExample`.
         """
         feature_index, start, end, _, _ = candidate
         tokens, orig_of = self._features[feature_index]
         tidied = " ".join(_joined(tokens[start : end + 1]).split())
-        return self._passage.projected_range(tidied, orig_of[start], orig_of[end])
+        return self._passage.projected_range(tidied, orig_of[start], orig_of[end], orig_to_char_index)
 
 
 def _joined(pieces: Sequence[str]) -> str:

@@ -139,6 +139,10 @@ NEW_FLAGS = (
         "use_tuned_threshold",
         "Use the threshold that --tune_null_threshold has kept; false when --null_score_diff_threshold is given.",
     ),
+    (
+        "write_offsets",
+        "With --do_predict, also write predictions_offsets.json: where each answer is in its passage, in characters.",
+    ),
     ("use_best", "Predict with, and export, the best checkpoint in place of the latest."),
     (
         "fast",

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 import random
 import re
@@ -62,6 +63,18 @@ class SquadExample:
     is_impossible: bool = False
 
 
+@dataclasses.dataclass
+class LocatedExample(SquadExample):
+    """A question of which it is known where the words of its passage are; not a field of all, as the legacy has them.
+
+    Attributes:
+      orig_to_char_index: the character of the context at which each word begins; one list, shared by all questions of
+        the passage.
+    """
+
+    orig_to_char_index: list[int] = dataclasses.field(default_factory=list)
+
+
 def read_squad_examples(
     input_file: str, is_training: bool, *, version_2_with_negative: bool = False
 ) -> list[SquadExample]:
@@ -101,6 +114,7 @@ def squad_examples(
     version_2_with_negative: bool = False,
     on_bad_question: str = "error",
     several_answers: str = "error",
+    located: bool = False,
     members: Sequence[Member] = (),
     notes: ReadingNotes | None = None,
 ) -> list[SquadExample]:
@@ -113,6 +127,7 @@ def squad_examples(
       version_2_with_negative: see there.
       on_bad_question: "error", or "skip" to leave out what cannot be used.
       several_answers: "error", or "first" to train on the first of several answers to a question.
+      located: make `LocatedExample`s.
       members: the files of the data set, when it is of several, for messages.
       notes: gets what is left out or odd, of which a line each is logged in the end.
     """
@@ -122,6 +137,7 @@ def squad_examples(
         version_2_with_negative=version_2_with_negative,
         skips_bad=on_bad_question == "skip",
         takes_first=several_answers == "first",
+        located=located,
         members=members,
         notes=ReadingNotes() if notes is None else notes,
     )
@@ -149,7 +165,11 @@ class _Passage:
     def __init__(self, context: str):
         self.context = context
         self.doc_tokens = _WORD.findall(context)
-        self._char_starts: list[int] | None = None
+
+    @functools.cached_property
+    def orig_to_char_index(self) -> list[int]:
+        """The first character of each word."""
+        return [word.start() for word in _WORD.finditer(self.context)]
 
     def orig_index(self, char_index: int) -> int:
         """Return the position of the word that holds a character; white space belongs to the word before it.
@@ -157,9 +177,7 @@ class _Passage:
         LEGACY: white space before the first word gives -1; and character -1, which is the "last" character of
         an empty answer at 0, is the last of the context, as it is in a Python list.
         """
-        if self._char_starts is None:
-            self._char_starts = [word.start() for word in _WORD.finditer(self.context)]
-        return bisect_right(self._char_starts, char_index % len(self.context)) - 1
+        return bisect_right(self.orig_to_char_index, char_index % len(self.context)) - 1
 
 
 class _Reader:
@@ -173,6 +191,7 @@ class _Reader:
         version_2_with_negative: bool,
         skips_bad: bool,
         takes_first: bool,
+        located: bool,
         members: Sequence[Member],
         notes: ReadingNotes,
     ):
@@ -182,6 +201,7 @@ class _Reader:
         self.reads_is_impossible = is_training and version_2_with_negative
         self.skips_bad = skips_bad
         self.takes_first = takes_first
+        self.located = located
         self.members = members
         self.notes = notes
         self._words: dict[str, str] = {}
@@ -232,7 +252,12 @@ class _Reader:
         qas_id = self._field(qa, "id", _ID_KINDS, place)
         question = f"question {quoted_id(qas_id)} ({place})"
         qas_ids[qas_id] += 1
-        example = SquadExample(qas_id, self._field(qa, "question", (str,), question), text.doc_tokens)
+        asked = (qas_id, self._field(qa, "question", (str,), question), text.doc_tokens)
+        example = (
+            LocatedExample(*asked, orig_to_char_index=text.orig_to_char_index)
+            if self.located
+            else SquadExample(*asked)
+        )
         if self.is_training and not self._add_answer(example, qa, text, question):
             return None
         return example

@@ -3,16 +3,13 @@
 The outputs are those of the signature `answer_fast`, with the same numbers but for rounding. No TensorFlow here.
 """
 
-import bisect
 import codecs
-import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bert_squad.answers.candidates import PrelimPrediction
 from bert_squad.answers.nbest import ExamplePrediction, NbestEntry, stream_predictions
 from bert_squad.answers.raw_results import RawResult
 from bert_squad.answers.span_texts import SpanTexts
@@ -78,23 +75,12 @@ class Context:
 
     Attributes:
       words: as `SquadExample.doc_tokens` has them.
+      word_starts: as `LocatedExample.orig_to_char_index` has them.
     """
 
     def __init__(self, content: bytes):
         self._text = _decoded(content)
-        self.words, self._word_starts = split_words(_readable(self._text))
-        # Where each word begins when they are joined with a space between two.
-        self._joined_starts = list(
-            itertools.accumulate([len(word) + 1 for word in self.words[:-1]], initial=0)
-        )
-
-    def char_range(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the joined words is in the passage; ends are exclusive."""
-        return self._char_of(start), self._char_of(end - 1) + 1
-
-    def _char_of(self, joined: int) -> int:
-        word = bisect.bisect_right(self._joined_starts, joined) - 1
-        return self._word_starts[word] + joined - self._joined_starts[word]
+        self.words, self.word_starts = split_words(_readable(self._text))
 
     def byte_of(self, char: int) -> int:
         """Return where a character begins, in bytes."""
@@ -205,14 +191,9 @@ def _entry(entry: NbestEntry, texts: SpanTexts, context: Context) -> dict[str, A
 
 
 def _chars(entry: NbestEntry, texts: SpanTexts, context: Context) -> tuple[int, int]:
-    if not _is_span(entry.candidate):
+    if not entry.candidate.is_span:
         return _NOWHERE, _NOWHERE
-    return context.char_range(*texts.range_of(entry.candidate))
-
-
-def _is_span(candidate: PrelimPrediction) -> bool:
-    """Say whether a candidate was read from the passage: it is neither `NOWHERE` nor "no answer", which is [CLS]."""
-    return candidate.start_index > 0
+    return texts.range_of(entry.candidate, context.word_starts)
 
 
 def _sum(start_logit: float, end_logit: float) -> float:

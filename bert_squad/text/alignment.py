@@ -6,6 +6,7 @@ words are tokenized again, the prediction is found in the result, and its first 
 back by counting characters that are not spaces. Where any step fails, the answer is the whole words.
 """
 
+import bisect
 import functools
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -92,16 +93,28 @@ class AlignedPassage:
             pred_text, self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
         )
 
-    def projected_range(self, pred_text: str, orig_start: int, orig_end: int) -> tuple[int, int]:
-        """Return where the text that `project_text` finds is: its first character, and the one behind its last.
+    def projected_range(
+        self, pred_text: str, orig_start: int, orig_end: int, orig_to_char_index: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return where in the context the text that `project_text` finds begins and ends (exclusive), in characters.
 
-        Characters are counted in all words of the passage, with a space between two.
+        Args:
+          pred_text: as there.
+          orig_start: first word.
+          orig_end: last word, inclusive.
+          orig_to_char_index: the character of the context at which each word begins.
         """
         char_start, char_end, _ = _projected_range(
             pred_text, self.orig_text(orig_start, orig_end), self._tok_text_of(orig_start, orig_end)
         )
         words_start = self._orig_starts[orig_start]
-        return words_start + char_start, words_start + char_end
+        first, last = words_start + char_start, words_start + char_end - 1
+        return self._char_of(first, orig_to_char_index), self._char_of(last, orig_to_char_index) + 1
+
+    def _char_of(self, joined: int, orig_to_char_index: Sequence[int]) -> int:
+        """Return which character of the context is that of the words with a space between two."""
+        word = bisect.bisect_right(self._orig_starts, joined) - 1
+        return orig_to_char_index[word] + joined - self._orig_starts[word]
 
     def _tok_text_of(self, orig_start: int, orig_end: int) -> str:
         tok_end = max(self._tok_starts[orig_end + 1] - 1, 0)  # exclusive; 0 when no word so far has tokens

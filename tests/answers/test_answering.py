@@ -41,7 +41,7 @@ def prepared(tmp_path, dtype="float32"):
 
 def written(questions, place):
     place.mkdir()
-    questions.write_answers(str(place / "predictions.json"), str(place / "nbest.json"), None)
+    questions.write_answers(str(place))
     return json.loads((place / "predictions.json").read_text())
 
 

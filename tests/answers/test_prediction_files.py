@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from bert_squad import whole_files
 from bert_squad.answers.candidates import PrelimPrediction
-from bert_squad.answers.nbest import ExamplePrediction, NbestEntry, compute_predictions, stream_predictions
+from bert_squad.answers.nbest import (
+    AnswerPlace,
+    ExamplePrediction,
+    NbestEntry,
+    compute_predictions,
+    stream_predictions,
+)
 from bert_squad.answers.prediction_files import (
     PredictionFilesWriter,
     json_key,
@@ -83,6 +89,43 @@ def test_bytes_equal_those_of_the_json_module(tmp_path_factory, answers):
         dumped({one.qas_id: [entry.to_json() for entry in one.nbest] for one in answers}),
         dumped({one.qas_id: one.null_odds for one in answers}),
     ]
+
+
+places = st.none() | st.builds(AnswerPlace, st.integers(0), st.integers(0), st.integers(0))
+
+
+@given(
+    answers=st.lists(
+        st.builds(
+            lambda qas_id, entry, place: ExamplePrediction(qas_id, entry.text, [entry], None, place),
+            ids,
+            entries,
+            places,
+        ),
+        max_size=6,
+    )
+)
+def test_bytes_of_the_offsets_equal_those_of_the_json_module(tmp_path_factory, answers):
+    folder = tmp_path_factory.mktemp("files")
+    write_predictions(
+        answers,
+        [one.qas_id for one in answers],
+        predictions_file=str(folder / "predictions.json"),
+        nbest_file=str(folder / "nbest_predictions.json"),
+        offsets_file=str(folder / "offsets.json"),
+    )
+    assert (folder / "offsets.json").read_bytes() == dumped(
+        {
+            one.qas_id: one.place
+            and {
+                **one.place._asdict(),
+                "start_logit": one.nbest[0].candidate.start_logit,
+                "end_logit": one.nbest[0].candidate.end_logit,
+                "probability": one.nbest[0].probability,
+            }
+            for one in answers
+        }
+    )
 
 
 def test_no_questions(tmp_path):

@@ -5,6 +5,7 @@ from golden_files import golden, read_json_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bert_squad.data.examples import split_words
 from bert_squad.text import alignment
 from bert_squad.text.alignment import AlignedPassage, Branch, get_final_text, project_text
 from bert_squad.text.tokenization import BasicTokenizer
@@ -182,16 +183,23 @@ def test_words_without_tokens_take_no_room():
     assert passage.get_final_text("d", 3, 3) == "d"
 
 
+gaps = st.text(" \t\n\u202f", min_size=1, max_size=3)
+
+
 @given(st.data(), st.lists(words, min_size=1, max_size=6), st.booleans())
 def test_a_range_is_where_the_text_is(data, doc_tokens, do_lower_case):
+    context = data.draw(gaps) + "".join(word + data.draw(gaps) for word in doc_tokens)
+    found, orig_to_char_index = split_words(context)
+    assert found == doc_tokens
     first = data.draw(st.integers(0, len(doc_tokens) - 1))
     last = data.draw(st.integers(first, len(doc_tokens) - 1))
     prediction = data.draw(predictions(" ".join(doc_tokens[first : last + 1]), do_lower_case))
     passage = AlignedPassage(doc_tokens, do_lower_case)
-    start, end = passage.projected_range(prediction, first, last)
-    assert " ".join(doc_tokens)[start:end] == passage.get_final_text(prediction, first, last)
-    words_start = len(" ".join([*doc_tokens[:first], ""]))
-    assert words_start <= start <= end <= words_start + len(" ".join(doc_tokens[first : last + 1]))
+    start, end = passage.projected_range(prediction, first, last, orig_to_char_index)
+    text = passage.get_final_text(prediction, first, last)
+    assert " ".join(split_words(context[start:end])[0]) == " ".join(split_words(text)[0])
+    assert context[start:end] == context[start:end].strip(" \t\n\u202f"), "no white space around it"
+    assert orig_to_char_index[first] <= start < end <= orig_to_char_index[last] + len(doc_tokens[last])
 
 
 @given(st.lists(words, min_size=1, max_size=6), st.booleans())
