@@ -20,12 +20,12 @@ from bert_squad.data.records import log_counts, write_features
 from bert_squad.data.sources import read_data_set
 from bert_squad.data.windows import WindowLengths
 from bert_squad.devices.replicas import ONE_DEVICE, Devices
-from bert_squad.errors import ConfigError
+from bert_squad.errors import BertSquadError, ConfigError, LostWorkerError
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import SessionRecord, check_same_run, describe_run, write_record
 from bert_squad.text.tokenization import FullTokenizer
 from bert_squad.training.evaluations import Evaluations, Scorer, check_no_other_best
-from bert_squad.training.loop import make_train_step, train
+from bert_squad.training.loop import Action, make_train_step, train
 from bert_squad.training.optimizer import AdamWeightDecay
 from bert_squad.training.progress import TrainingProgress
 from bert_squad.training.summaries import TrainingSummaries
@@ -110,6 +110,24 @@ def train_model(
     _take_steps(
         config, train_step, save, devices, records, latest, (first_step, num_train_steps), evaluations
     )
+
+
+def _saved_if_it_fails(evaluate: Action, save: Callable[[int], str]) -> Action:
+    """Have the step saved whose evaluation fails, for want of room say: it is made again when training goes on."""
+
+    def act(step: int) -> object:
+        try:
+            return evaluate(step)
+        except LostWorkerError:
+            raise
+        except Exception:
+            try:
+                save(step)
+            except BertSquadError as error:  # the other error is the one to be told in the end
+                logging.error("%s", error)
+            raise
+
+    return act
 
 
 def _check_kept(config: SquadConfig, evaluations: Evaluations | None, *, is_fresh: bool) -> None:
@@ -207,7 +225,9 @@ def _take_steps(
             save=save_for_all,
             save_steps=config.save_checkpoints_steps,
             resumed_from=latest,
-            every=[(config.eval_steps, evaluations)] if evaluations is not None else [],
+            every=[(config.eval_steps, _saved_if_it_fails(evaluations, save))]
+            if evaluations is not None
+            else [],
             first=evaluations if is_missing else None,
             report=report,
             steps_per_call=devices.steps_per_call,

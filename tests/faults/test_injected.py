@@ -10,6 +10,7 @@ from faults.runs import PREDICT, TRAIN, copy_trained, make_folder, own_lines, sa
 
 SHIM = Path(__file__).with_name("failing_calls.c")
 TRAINING = [*TRAIN, "--num_train_epochs=2", "--save_checkpoints_steps=4", "--keep_checkpoint_max=1"]
+EVALUATING = [*TRAINING, "--predict_file=dev.json", "--eval_steps=6"]
 USING = [*PREDICT, "--do_eval", "--do_export"]
 
 
@@ -48,6 +49,16 @@ CASES = [
     Case(TRAINING, "mkdir", "model.ckpt-4.tmp", errno.ENOSPC, "model.ckpt-4 (No space left on device)"),
     Case(TRAINING, "read", "train.tf_record", errno.EIO, "train.tf_record"),
     Case(TRAINING, "create", "run.json", errno.EACCES, "Cannot write output/run.json (Permission denied)"),
+    # What was trained before an evaluation that fails is saved.
+    Case(
+        EVALUATING, "write", "nbest_predictions", errno.ENOSPC, "nbest_predictions.json (No space left",
+        present=["model.ckpt-6.index"], is_fast=True,
+    ),
+    Case(
+        EVALUATING, "rename", "output/best", errno.EROFS, "Cannot save the best checkpoint in output/best",
+        present=["model.ckpt-6.index"],
+    ),
+    Case(EVALUATING, "create", "eval_history", errno.EACCES, "eval_history.jsonl", present=["model.ckpt-6.index"]),
     # An old checkpoint that stays is a warning.
     Case(TRAINING, "unlink", "model.ckpt-0", errno.EPERM, "Cannot delete the old checkpoint", code=0, is_fast=True),
     Case(USING, "read", "eval.tf_record", errno.EIO, "eval.tf_record", present=["export"], is_fast=True),
