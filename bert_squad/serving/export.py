@@ -104,11 +104,14 @@ def export_model(
         problem=f"Cannot export to {files.join(export_dir, str(version))}",
         advice="; no version was added.",
     ) as temporary:
+        logging.info("Exporting, 1 of 3: making the signatures")
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer, signatures)
         with _quiet_tensorflow():
+            logging.info("Exporting, 2 of 3: writing the graph and the weights")
             target = links.without_pattern(temporary, served)
             tf.saved_model.save(served, target, signatures=served.functions)
             open_to_older_servers(target)
+        logging.info("Exporting, 3 of 3: writing the description and the warm-up requests")
         description = _description(config, bert_config, tokenizer, metrics, dtype, list(served.functions))
         description |= {"training": training, FILES: described_files(temporary)}
         _write_json(files.join(temporary, EXPORT_JSON), description)
