@@ -104,7 +104,7 @@ def _check_model(program: str, words: list[str], flag_values: flags.FlagValues) 
     if flag_values["model"].value is not None:
         if of_a_run:
             raise ConfigError(
-                f"--model has all that it needs with it; leave --{of_a_run[0]} out, or --model, to ask a run's checkpoint."
+                f"--model brings all that it needs; leave --{of_a_run[0]} out, or --model to ask a checkpoint."
             )
         return None
     if not of_a_run:

@@ -1,4 +1,4 @@
-"""The facts behind one answer: logits, probabilities, spans, rules, and the loss of the right answer. No TensorFlow here.
+"""The facts behind one answer: logits, probabilities, spans, rules, and the right answer's loss. No TensorFlow here.
 
 The answer and the n-best list are those of `answers.nbest`; what is added here says why.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bert_squad.answers.candidates import NOWHERE, Logits, PrelimPrediction, ranked_candidates
-from bert_squad.answers.nbest import ExamplePrediction, NbestOptions, predict_examples
+from bert_squad.answers.candidates import NOWHERE, PrelimPrediction, ranked_candidates
+from bert_squad.answers.nbest import NbestOptions, predict_examples
 from bert_squad.answers.raw_results import RawResult, logits_of
 from bert_squad.answers.span_texts import SpanTexts
 from bert_squad.data.examples import SquadExample

@@ -1,7 +1,7 @@
 """Probabilities of starts and ends, and what the loss of the right span is made of. No TensorFlow here.
 
-With a logit a_k for each position k of a window, ln P(i) = a_i - ln Σ_k exp(a_k). Only the right position is named in the
-loss, but every position is in the sum, so the loss has a gradient on all of them: P(k), less 1 at the right position.
+With a logit a_k for each position k of a window, ln P(i) = a_i - ln Σ_k exp(a_k). Only the right position is named in
+the loss, but every position is in the sum, so the loss has a gradient on all of them: P(k), less 1 at the right one.
 """
 
 from typing import NamedTuple

@@ -16,15 +16,15 @@ from bert_squad.answers.nbest import NbestOptions
 from bert_squad.data.features import InputFeatures
 
 RULES = {
-    "padding": "in the padding behind the window's text",
-    "question": "not in the passage, but in [CLS], the question or a [SEP]",
+    "padding": "in the padding behind the text",
+    "question": "not in the passage but in [CLS], the question or a [SEP]",
     "end_before_start": "ends before it starts",
     "too_long": "longer than --max_answer_length",
-    "other_window": "starts where another window shows more of the surrounding text, and only counts there",
-    "beyond_best_starts": "start not among the best --n_best_size starts of its window",
-    "beyond_best_ends": "end not among the best --n_best_size ends of its window",
+    "other_window": "counts in another window, which shows more around its start",
+    "beyond_best_starts": "its start is not among the best --n_best_size starts",
+    "beyond_best_ends": "its end is not among the best --n_best_size ends",
     "same_text": "same text as a better span",
-    "list_full": "allowed, but --n_best_size better texts fill the list",
+    "list_full": "--n_best_size better texts fill the list",
     "other_null": '"no answer" is read from the window whose [CLS] scores lowest',
 }
 """The rules by name, in the order in which they are asked, with what they mean."""

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from bert_squad.data.examples import SquadExample, squad_examples
 from bert_squad.data.features import InputFeatures
+from bert_squad.data.question_ids import quoted_id as quoted
 from bert_squad.data.windows import LossNotes, WindowLengths, make_windows
 from bert_squad.errors import ConfigError, DataError
 from bert_squad.text.tokenization import FullTokenizer
-from bert_squad.data.question_ids import quoted_id as quoted
 
 
 class AskedQuestion(NamedTuple):

@@ -252,9 +252,9 @@ def _windows(explanation: Explanation) -> list[str]:
             rows,
         ),
     ]
-    if likeliest and explanation.answer and likeliest.window != main_window(explanation).number:
+    if likeliest and explanation.answer and likeliest.text != explanation.answer:
         lines += _prose(
-            f"Here that matters: by P_start·P_end, the span {shown_span(likeliest)} of window {likeliest.window + 1} "
+            f"Here this matters: by P_start·P_end, the span {shown_span(likeliest)} of window {likeliest.window + 1} "
             "would have won."
         )
     return lines
