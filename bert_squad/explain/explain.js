@@ -71,14 +71,16 @@ const showChosen = () => {
 };
 
 const draw = () => {
+  const places = facts.tokens.map((_, place) => place);
+  const highest = Math.max(...places.flatMap((place) => ["start", "end"].map((which) => Math.abs(heightOf(which, place)))));
   const [from, to] = [Math.min(start, end), Math.max(start, end)];
   for (const [place, button] of [...pieces.children].entries()) {
     button.setAttribute("aria-pressed", String(place === start || place === end));
     button.classList.toggle("inside", start <= end && place >= from && place <= to);
     button.tabIndex = place === current ? 0 : -1;
     for (const bar of button.querySelectorAll(".bar")) {
-      const height = heightOf(bar.dataset.which, place);
-      bar.style.height = `${Math.max(1.4 * Math.abs(height), Math.abs(height) > 0.005 ? 0.1 : 0)}rem`;
+      const height = heightOf(bar.dataset.which, place) / highest;
+      bar.style.height = `${1.4 * Math.abs(height)}rem`;
       bar.classList.toggle("raised", height < 0);
     }
   }

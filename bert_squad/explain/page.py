@@ -11,6 +11,7 @@ from bert_squad.explain.question import AskedQuestion
 from bert_squad.explain.words import answer_of, in_words, main_window
 
 _DIGITS = 4  # of logits in the page
+_MOST_WINDOWS = 64  # in the page: some 8 kB each
 
 
 def page(explanation: Explanation, asked: AskedQuestion, model: str, top: int) -> str:
@@ -37,15 +38,17 @@ def page(explanation: Explanation, asked: AskedQuestion, model: str, top: int) -
         markupsafe.Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
         for name in ("explain.css", "explain.js")
     )
+    windows = _shown_windows(explanation)
     text = template.render(
         question=explanation.question,
         answer=answer_of(explanation),
         model=model,
         words=in_words(explanation, asked, model, top).split("\n\n", 1)[1],
+        numbers=[window.number for window in windows],
         num_windows=len(explanation.windows),
         first=main_window(explanation).number,
         has_label=asked.answer is not None,
-        data=_data(explanation),
+        data=_data(explanation, windows),
         style=style,
         script=script,
     )
@@ -53,7 +56,19 @@ def page(explanation: Explanation, asked: AskedQuestion, model: str, top: int) -
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _data(explanation: Explanation) -> dict[str, Any]:
+def _shown_windows(explanation: Explanation) -> list[WindowFacts]:
+    """Return all windows, or of very many those with the answer, the right answer and the best scores."""
+
+    def rank(window: WindowFacts) -> tuple[bool, float]:
+        holds_answer = window.label is not None and window.label.holds_answer
+        must_be_there = holds_answer or window is main_window(explanation)
+        return must_be_there, window.best.score if window.best else float("-inf")
+
+    best = sorted(explanation.windows, key=rank, reverse=True)[:_MOST_WINDOWS]
+    return sorted(best, key=lambda window: window.number)
+
+
+def _data(explanation: Explanation, windows: list[WindowFacts]) -> dict[str, Any]:
     """Return what the page's own program computes with."""
     chosen = explanation.chosen
     return {
@@ -61,7 +76,7 @@ def _data(explanation: Explanation) -> dict[str, Any]:
         "nBestSize": explanation.options.n_best_size,
         "rules": RULES,
         "chosen": [chosen.window, chosen.start, chosen.end] if chosen else None,
-        "windows": [_window(window) for window in explanation.windows],
+        "windows": {window.number: _window(window) for window in windows},
     }
 
 
