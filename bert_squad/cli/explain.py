@@ -16,7 +16,8 @@ from bert_squad.cli.ask_streams import STANDARD_INPUT, Input, check_output, read
 from bert_squad.cli.native_logs import heed_log_level
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
-from bert_squad.explain.facts import Explanation, explain
+from bert_squad.explain.explaining import explain
+from bert_squad.explain.facts import Explanation
 from bert_squad.explain.loading import AskedModel, open_export, predict_windows
 from bert_squad.explain.question import AskedQuestion, ask_question, windows_of
 from bert_squad.explain.words import in_words

@@ -67,4 +67,5 @@ def label_loss(start_logits: np.ndarray, end_logits: np.ndarray, start: int, end
         gradient = probabilities(logits) / 2  # halved, since the loss is the mean of two
         gradient[right] -= 0.5
         gradients.append(gradient)
-    return LabelLoss(start, end, *logs, -sum(logs) / 2, *gradients)
+    loss = -sum(logs) / 2
+    return LabelLoss(start, end, logs[0], logs[1], loss, gradients[0], gradients[1])

@@ -10,8 +10,9 @@ from absl import logging
 from bert_squad.errors import ConfigError
 from bert_squad.explain.crop import Column, columns_of
 from bert_squad.explain.facts import Explanation, Span, WindowFacts
+from bert_squad.explain.layout import shown
 from bert_squad.explain.likelihood import probabilities
-from bert_squad.explain.words import answer_of, main_window, shown
+from bert_squad.explain.words import answer_of, main_window
 
 _START_COLOR, _END_COLOR, _BEST_COLOR, _RIGHT_COLOR = "#1f6fb4", "#d1602a", "red", "black"
 _MORE_FONTS = (
@@ -57,7 +58,7 @@ def draw(explanation: Explanation, window: int | None, kind: str) -> bytes:
 
     shown_window = main_window(explanation) if window is None else explanation.windows[window]
     installed = set(font_manager.get_font_names())
-    settings = {
+    settings: dict[Any, Any] = {
         "font.family": ["DejaVu Sans", *(name for name in _MORE_FONTS if name in installed)],
         "text.parse_math": False,  # what people ask is no formula
         "svg.hashsalt": "bert_squad",  # the same facts make the same file
