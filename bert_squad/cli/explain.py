@@ -47,6 +47,7 @@ allowed, and with the right answer, what the loss of training would be and what 
   --[no]overwrite: replace files that --picture and --html name; else those that exist are refused."""
 
 _PICTURES = (".png", ".svg")
+_MOST_ROWS = 100  # there are so many pairs, squared, to compare in each window
 
 
 def _define_flags() -> flags.FlagValues:
@@ -57,7 +58,9 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_string("context_file", STANDARD_INPUT, "Passage.", flag_values=flag_values)
     flags.DEFINE_string("answer", None, "Right answer.", flag_values=flag_values)
     flags.DEFINE_integer("answer_start", None, "Where it is.", lower_bound=0, flag_values=flag_values)
-    flags.DEFINE_integer("top", 8, "Rows to show.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_integer(
+        "top", 8, "Rows to show.", lower_bound=1, upper_bound=_MOST_ROWS, flag_values=flag_values
+    )
     flags.DEFINE_boolean("json", False, "Print JSON.", flag_values=flag_values)
     flags.DEFINE_string("picture", None, "Picture to draw.", flag_values=flag_values)
     flags.DEFINE_string("html", None, "Page to write.", flag_values=flag_values)

@@ -1,4 +1,4 @@
-"""Find the facts behind one answer: logits, probabilities, spans, rules, and the right answer's loss. No TensorFlow here.
+"""Find the facts behind one answer: logits, probabilities, spans, rules, the loss of the right one. No TensorFlow here.
 
 The answer and the n-best list are those of `answers.nbest`; what is added here says why.
 """
@@ -86,7 +86,9 @@ class _Explainer:
         )
 
     def listed(self, candidate: PrelimPrediction) -> Span:
-        return self.span(self.pairs[candidate.feature_index].pair(*candidate[1:3]))
+        return self.span(
+            Pair(*candidate)
+        )  # LEGACY: with the logits of the list, where a huge null score counts as 0
 
     def span(self, pair: Pair) -> Span:
         rank, entry = self.entry_of.get(pair[:3], (None, None))

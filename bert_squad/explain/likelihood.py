@@ -34,8 +34,8 @@ class LabelLoss(NamedTuple):
 def log_of_sum(logits: np.ndarray) -> float:
     """Return ln Σ_k exp(logits[k]), the logarithm of the softmax's denominator.
 
-    >>> log_of_sum(np.zeros(4)) == np.log(4)
-    True
+    >>> round(log_of_sum(np.zeros(4)), 4)  # ln 4
+    1.3863
     """
     doubles = np.asarray(logits, np.float64)
     highest = doubles.max()
