@@ -188,9 +188,8 @@ def check_output(path: str, source: str, *, may_replace: bool, flag: str = "--ou
     if not path or files.is_directory(path):
         raise OutputError(f"{path or folder} is a directory; name a file with {flag}.")
     if files.exists(path) and not files.is_regular(path):
-        raise OutputError(
-            f"{path} is no plain file, so it is not replaced; without {flag} answers go to standard output."
-        )
+        advice = "; without --output answers go to standard output" if flag == "--output" else ""
+        raise OutputError(f"{path} is no plain file, so it is not replaced{advice}.")
     if files.is_same(path, "/dev/stdin" if source == STANDARD_INPUT else source):
         raise OutputError(
             f"{path} is what the questions come from, and lines without an answer would be lost; name another {flag}."

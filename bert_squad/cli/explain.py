@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 from typing import Any
 
 from absl import flags
@@ -143,23 +144,31 @@ def _config_of_question(config: SquadConfig) -> SquadConfig:
 
 def _check_outputs(values: dict[str, Any]) -> None:
     """Refuse files that cannot be written, before anything slow starts."""
-    for name in ("picture", "html"):
-        path = values[name]
-        if path is None:
-            continue
-        if name == "picture" and not path.lower().endswith(_PICTURES):
+    given = [(f"--{name}", values[name]) for name in ("picture", "html") if values[name] is not None]
+    if len(given) == 2 and os.path.realpath(values["picture"]) == os.path.realpath(values["html"]):
+        raise ConfigError(f"--picture and --html both name {values['html']}; give each a file of its own.")
+    for flag, path in given:
+        if flag == "--picture" and not path.lower().endswith(_PICTURES):
             raise ConfigError(f"--picture={path} must end in {' or '.join(_PICTURES)}.")
-        check_output(path, values["context_file"], may_replace=values["overwrite"], flag=f"--{name}")
-        try:
-            whole_files.discard(whole_files.create_temporary(path))
-        except OSError as error:
-            raise files.refusal(f"Cannot write {path}", error, f"; check --{name}.") from error
+        _check_output(flag, path, values)
     if values["picture"] is not None:
         from bert_squad.explain.picture import import_matplotlib
 
         import_matplotlib()
     elif values["window"] is not None:
         raise ConfigError("--window says what --picture draws; add that.")
+
+
+def _check_output(flag: str, path: str, values: dict[str, Any]) -> None:
+    passage = "/dev/stdin" if values["context_file"] == STANDARD_INPUT else values["context_file"]
+    for read in (passage, values["vocab_file"], values["bert_config_file"]):
+        if read and files.exists(path) and files.is_same(path, read):
+            raise ConfigError(f"{flag}={path} is a file that is read here; name another one.")
+    check_output(path, passage, may_replace=values["overwrite"], flag=flag)
+    try:
+        whole_files.discard(whole_files.create_temporary(path))
+    except OSError as error:
+        raise files.refusal(f"Cannot write {path}", error, f"; check {flag}.") from error
 
 
 def _read_question(values: dict[str, Any]) -> AskedQuestion:

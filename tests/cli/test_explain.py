@@ -210,6 +210,7 @@ def test_an_empty_passage():
         ("a.gif", ConfigError, r"--picture=.*a.gif must end in .png or .svg"),
         ("there.png", OutputError, "there.png exists already; name another --picture, or add --overwrite"),
         ("absent/a.png", OutputError, "There is no directory .*absent to write .*; check --picture"),
+        ("pipe.png", OutputError, r"pipe.png is no plain file, so it is not replaced\.$"),
         ("folder.png", OutputError, "folder.png is a directory; name a file with --picture"),
     ],
 )
@@ -217,8 +218,29 @@ def test_a_place_that_no_picture_can_be_written_to(path, error, message, tmp_pat
     """It is said before the model is looked for."""
     (tmp_path / "there.png").write_text("mine")
     (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
     refused(error, message, "--model=absent", "--question=who ?", f"--picture={tmp_path / path}")
     assert (tmp_path / "there.png").read_text() == "mine"
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    passage = tmp_path / "passage.svg"
+    passage.write_text("Ann met Bob .")
+    words = ["--model=absent", "--question=who ?", f"--context_file={passage}", "--overwrite"]
+    refused(
+        ConfigError,
+        "passage.svg is a file that is read here; name another one",
+        *words,
+        f"--picture={passage}",
+    )
+    refused(
+        ConfigError, "passage.svg is a file that is read here; name another one", *words, f"--html={passage}"
+    )
+    assert passage.read_text() == "Ann met Bob ."
+    both = [f"--picture={tmp_path / 'a.png'}", f"--html={tmp_path / 'a.png'}"]
+    refused(
+        ConfigError, "--picture and --html both name .*a.png", "--model=absent", "--question=who ?", *both
+    )
 
 
 def test_a_directory_that_cannot_be_written_to():
