@@ -65,7 +65,8 @@ def _starts_and_ends(explanation: Explanation) -> list[str]:
         f"STARTS AND ENDS{_of_window(explanation, window)}",
         *prose(
             f"The model gives each of the window's {size} positions two numbers: S·T_i says how well it starts the "
-            "answer, E·T_j how well it ends it. A softmax over all of these positions makes them the probabilities "
+            "answer, E·T_j how well it ends it. A position holds a piece, a word or a part of one (##s goes on "
+            "with the piece before). A softmax over all positions, in the passage or not, makes the probabilities "
             "that training works with.",
         ),
     ]
@@ -158,7 +159,7 @@ def _high_pairs(explanation: Explanation) -> list[str]:
             *prose(f"The {len(explanation.pairs)} pairs of the largest sums are all in the list above."),
         ]
     best = explanation.chosen.score if explanation.chosen else float("-inf")
-    above = sum(pair.score > best for pair in excluded)
+    above = sum(pair.score > best and pair.rules != ["other_null"] for pair in excluded)
     several = len(explanation.windows) > 1
     return [
         "PAIRS THAT ARE NO ANSWERS",

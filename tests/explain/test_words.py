@@ -37,6 +37,13 @@ def test_rules_are_said(tmp_path):
     assert "3 of these would have won" in text
 
 
+def test_no_answer_of_another_window_would_not_have_won_anything_else(tmp_path):
+    nulls = [(window, which, 0, 9.0 + window) for which in ("start", "end") for window in range(3)]
+    text, _ = words_of(tmp_path, nulls, version_2_with_negative=True, top=1)
+    assert "1 is excluded; none of these would have won" in text
+    assert '22.00 0 0 3 (no answer) "no answer" is read from the window whose [CLS] scores lowest' in text
+
+
 def test_windows_are_compared(tmp_path):
     high = [*BEST, (2, "start", A + 4, 5.5), (2, "end", A + 4, 5.25)]
     text, _ = words_of(tmp_path, high)
