@@ -105,6 +105,9 @@ def _spans(explanation: Explanation, top: int) -> list[str]:
     window = main_window(explanation)
     listed = explanation.nbest[:top]
     several = len(explanation.windows) > 1
+    if not listed:
+        said = f"No pair of a start and an end is allowed, so the answer is {answer_of(explanation)}."
+        return ["SPANS", *prose(said)]
     lines = [
         "SPANS",
         *prose(
@@ -144,10 +147,6 @@ def _spans(explanation: Explanation, top: int) -> list[str]:
             "the model is of their positions.",
         ),
     ]
-    if not listed:
-        lines += prose(
-            f"No pair of a start and an end is allowed, so the answer is {answer_of(explanation)}."
-        )
     return lines
 
 

@@ -6,6 +6,8 @@ import pytest
 from explain.small_questions import CONTEXT, NUM_PREFIX, QUESTION, explained
 
 from bert_squad.explain.layout import shown
+from bert_squad.explain.page import page
+from bert_squad.explain.picture import draw
 from bert_squad.explain.question import ask_question
 from bert_squad.explain.words import in_words
 
@@ -102,6 +104,22 @@ def test_whether_the_right_answer_is_the_model_s(answer, said, tmp_path):
 def test_the_right_answer_is_none(tmp_path):
     text, _ = words_of(tmp_path, answer="", version_2_with_negative=True)
     assert "The right answer is none: in each window the label is ([CLS], [CLS])." in text
+
+
+def test_nothing_is_allowed(tmp_path):
+    """LEGACY: the word "empty" is the answer then."""
+    high = [
+        (window, which, A + place, 9.0) for window in range(3) for which, place in (("start", 3), ("end", 1))
+    ]
+    text, lines = words_of(tmp_path, high, answer="b c", n_best_size=1)
+    assert lines[1] == 'Answer:   "empty"'
+    assert 'No pair of a start and an end is allowed, so the answer is "empty".' in text
+    assert "(none allowed)" in text
+    facts = explained(tmp_path, high, "b c", n_best_size=1)
+    assert facts.chosen is None
+    assert facts.nbest == []
+    assert draw(facts, None, "png").startswith(b"\x89PNG")
+    assert "empty" in page(facts, ask_question(QUESTION, CONTEXT, "b c"), "a model", 8)
 
 
 def test_a_text_that_occurs_often(tmp_path):
