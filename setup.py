@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["bert_squad", "bert_squad.*"]),
-    package_data={"bert_squad": ["py.typed"]},
+    package_data={"bert_squad": ["py.typed"], "bert_squad.explain": ["*.j2", "*.css", "*.js"]},
     py_modules=["run_squad"],
     install_requires=[
         f"tensorflow{LINE}",
@@ -27,6 +27,7 @@ setup(
         f"tf-models-official{LINE}",
         "absl-py>=1.4",
         "grpcio>=1.60",  # TensorFlow requires it too
+        "Jinja2>=3.1",
         "ml-dtypes>=0.5.1",
         "numpy>=2.0",
         "safetensors>=0.4.3",  # before that it cannot read bfloat16

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
@@ -20,7 +21,7 @@ from bert_squad.answers.null_threshold import (
     tune_threshold,
     write_threshold,
 )
-from bert_squad.answers.prediction import Predictor
+from bert_squad.answers.prediction import Predictor, make_predictor
 from bert_squad.answers.prediction_files import (
     NBEST_PREDICTIONS,
     NULL_ODDS,
@@ -91,6 +92,37 @@ def evaluate_checkpoints(
     return _Run(
         config, bert_config or BertConfig.from_json_file(config.bert_config_file)
     ).evaluate_checkpoints()
+
+
+class LoadedRun(NamedTuple):
+    """What a run would predict with.
+
+    Attributes:
+      config: the run, with the threshold that it would use.
+      tokenizer: its tokenizer.
+      predict: see `make_predictor`.
+      place: directory of the checkpoint; None for random weights.
+      step: number of training steps done; None when nothing says so.
+    """
+
+    config: SquadConfig
+    tokenizer: FullTokenizer
+    predict: Predictor
+    place: str | None
+    step: int | None
+
+
+def load_run(config: SquadConfig, bert_config: BertConfig) -> LoadedRun:
+    """Load what a run would predict with, and do nothing else.
+
+    Args:
+      config: the run, with `do_predict` or `do_export`; one process alone can do it.
+      bert_config: the model.
+
+    Raises:
+      BertSquadError: of the kind that says what is wrong.
+    """
+    return _Run(config, bert_config).load()
 
 
 class _Run:
@@ -448,6 +480,16 @@ class _Run:
             self.config.export_signatures,
             training=read_record(self.place) if self.place else None,
         )
+
+    def load(self) -> LoadedRun:
+        """Load what is predicted with; see `load_run`."""
+        self.model = self.make_model()
+        with doing("loading the weights"):
+            self.load_weights()
+        if self.config.takes_tuned_threshold:
+            self.take_tuned_threshold()
+        predict = make_predictor(self.model, jit_compile=self.compute.jit_compile)
+        return LoadedRun(self.config, self.tokenizer, predict, self.place, self.step)
 
     def evaluate_checkpoints(self) -> dict[int, dict[str, float]]:
         """Score all kept checkpoints; see the function of this name."""

@@ -60,6 +60,16 @@ def exported_v2(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def exported_features(tmp_path_factory):
+    """The model of `exported_v2`, exported with --export_signatures=features; tests must not change it."""
+    from serving.legacy_models import Exported, legacy_model
+
+    legacy = legacy_model("v2")
+    path = legacy.export(tmp_path_factory.mktemp("features") / "export", signatures="features")
+    return Exported(path, legacy)
+
+
+@pytest.fixture(scope="session")
 def loaded_v2(exported_v2):
     """The SavedModel of `exported_v2`, in this process."""
     import tensorflow as tf

@@ -168,13 +168,14 @@ def arriving_lines(source: Input, most: int) -> Iterator[list[Line]]:
             yield [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
-def check_output(path: str, source: str, *, may_replace: bool) -> None:
+def check_output(path: str, source: str, *, may_replace: bool, flag: str = "--output") -> None:
     """Refuse a place for answers that is known to be wrong before anything slow starts.
 
     Args:
       path: a file, or "-" for standard output.
       source: where the questions or their passage come from; "-" for standard input.
       may_replace: whether a file that is there may be replaced.
+      flag: that named it, for messages.
 
     Raises:
       OutputError: saying what is wrong with it.
@@ -183,19 +184,18 @@ def check_output(path: str, source: str, *, may_replace: bool) -> None:
         return
     folder = os.path.dirname(path) or "."
     if not files.is_remote(path) and not files.is_directory(folder):
-        raise OutputError(f"There is no directory {folder} to write {path} in; check --output.")
+        raise OutputError(f"There is no directory {folder} to write {path} in; check {flag}.")
     if not path or files.is_directory(path):
-        raise OutputError(f"{path or folder} is a directory; name a file with --output.")
+        raise OutputError(f"{path or folder} is a directory; name a file with {flag}.")
     if files.exists(path) and not files.is_regular(path):
-        raise OutputError(
-            f"{path} is no plain file, so it is not replaced; without --output answers go to standard output."
-        )
+        advice = "; without --output answers go to standard output" if flag == "--output" else ""
+        raise OutputError(f"{path} is no plain file, so it is not replaced{advice}.")
     if files.is_same(path, "/dev/stdin" if source == STANDARD_INPUT else source):
         raise OutputError(
-            f"{path} is what the questions come from, and lines without an answer would be lost; name another --output."
+            f"{path} is what the questions come from, and lines without an answer would be lost; name another {flag}."
         )
     if files.exists(path) and not may_replace:
-        raise OutputError(f"{path} exists already; name another --output, or add --overwrite to replace it.")
+        raise OutputError(f"{path} exists already; name another {flag}, or add --overwrite to replace it.")
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "evaluate": ("bert_squad.cli.evaluate", "score predictions made earlier, or every checkpoint of a run"),
     "ensemble": ("bert_squad.cli.ensemble", "combine the n-best files of several runs"),
     "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
+    "explain": ("bert_squad.cli.explain", "show why an answer is the maximum scoring span"),
     "answer": (
         "bert_squad.cli.answer",
         "answer any number of questions with an exported model, on Apache Beam",

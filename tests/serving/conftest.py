@@ -18,13 +18,3 @@ def expected(loaded_v2, texts):
 
     outputs = loaded_v2.signatures["answer"](**{name: tf.constant(value) for name, value in texts.items()})
     return {name: value.numpy() for name, value in outputs.items()}
-
-
-@pytest.fixture(scope="session")
-def exported_features(tmp_path_factory):
-    """The model of `exported_v2`, exported with --export_signatures=features; tests must not change it."""
-    from serving.legacy_models import Exported, legacy_model
-
-    legacy = legacy_model("v2")
-    path = legacy.export(tmp_path_factory.mktemp("features") / "export", signatures="features")
-    return Exported(path, legacy)

@@ -1,0 +1,1 @@
+"""Why an answer is the maximum scoring span: facts of one question, and the ways of showing them."""
