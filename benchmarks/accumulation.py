@@ -1,9 +1,10 @@
-"""What --gradient_accumulation_steps saves and costs: peak memory and time of a training step.
+"""What --gradient_accumulation_steps and --recompute save and cost: peak memory and time of a training step.
 
-    python benchmarks/accumulation.py [--parts=1,2,4,8] [--batch_size=16] [--hidden_size=384] [--num_layers=6]
+    python benchmarks/accumulation.py [--parts=1,2,4,8] [--recompute=no,yes] [--batch_size=16]
 
-Each row is a process of its own, so that its peak is its own. What a process takes that has the model and its
-optimizer, but trains nothing, is taken off. Weights and ids are random.
+Each measurement is a process of its own, so that its peak is its own; all of a round take turns. What a process takes
+that has the model and its optimizer, but trains nothing, is taken off. Ratios are those of the first row's figures in
+the same round, their medians and ranges. Weights and ids are random.
 """
 
 import argparse
@@ -27,6 +28,8 @@ def parse_flags() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", default="1,2,4,8", help="Numbers of parts to compare.")
+    parser.add_argument("--recompute", default="no", help="no, yes, or no,yes to compare them.")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--seq_length", type=int, default=384)
     parser.add_argument("--hidden_size", type=int, default=384)
@@ -34,9 +37,11 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--num_heads", type=int, default=12)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--pad_to", default="max")
+    parser.add_argument("--jit_compile", action="store_true")
     parser.add_argument("--steps", type=int, default=5, help="Timed, after one that traces and compiles.")
     parser.add_argument(
-        "--one", type=int, help="Measure this number of parts in this process; 0: train nothing."
+        "--one",
+        help="Measure this in this process: the number of parts, or 0 to train nothing, and no or yes.",
     )
     return parser.parse_args()
 
@@ -59,9 +64,15 @@ def measure(flags: argparse.Namespace) -> dict[str, float]:
     rows = random_rows(flags.batch_size, flags.seq_length)
     batch = {name: tf.constant(values) for name, values in rows.items()}
     seconds = [0.0]
-    if flags.one:
+    num_parts, recompute = flags.one.split(",")
+    if num_parts != "0":
         train_step = training_step(
-            model, optimizer, scales_loss=flags.dtype == "float16", num_parts=flags.one
+            model,
+            optimizer,
+            scales_loss=flags.dtype == "float16",
+            jit_compile=flags.jit_compile,
+            num_parts=int(num_parts),
+            recompute=recompute == "yes",
         )
         seconds = []
         for step in range(flags.steps + 1):
@@ -72,13 +83,19 @@ def measure(flags: argparse.Namespace) -> dict[str, float]:
     return {"seconds": statistics.median(seconds[1:] or seconds), "megabytes": peak}
 
 
-def measured(num_parts: int) -> dict[str, float]:
+def measured(num_parts: int, recompute: str = "no") -> dict[str, float]:
     """Do the same in a process of its own."""
-    command = [sys.executable, __file__, *sys.argv[1:], f"--one={num_parts}"]
+    command = [sys.executable, __file__, *sys.argv[1:], f"--one={num_parts},{recompute}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def ratio(values: list[float], of_first: list[float]) -> str:
+    """Describe the ratios of two lists, round by round: their median and range."""
+    ratios = [value / first for value, first in zip(values, of_first, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def main() -> None:
@@ -90,12 +107,18 @@ def main() -> None:
     describe_machine()
     without = measured(0)["megabytes"]
     print(f"without training: {without:.0f} MB")
-    print("parts  rows at a time  peak above that, MB  seconds a step", flush=True)
-    for num_parts in map(int, flags.parts.split(",")):
-        row = measured(num_parts)
-        rows = flags.batch_size // num_parts
+    rows = [(int(parts), how) for parts in flags.parts.split(",") for how in flags.recompute.split(",")]
+    rounds = [[measured(*row) for row in rows] for _ in range(flags.rounds)]
+    print(
+        "parts  rows at a time  recompute  peak above that, MB  seconds a step  ratio of peaks    ratio of times"
+    )
+    of_rows = list(zip(*rounds, strict=True))
+    peaks = [[measured["megabytes"] - without for measured in of_row] for of_row in of_rows]
+    seconds = [[measured["seconds"] for measured in of_row] for of_row in of_rows]
+    for (num_parts, how), peak, taken in zip(rows, peaks, seconds, strict=True):
         print(
-            f"{num_parts:5} {rows:15} {row['megabytes'] - without:20.0f} {row['seconds']:15.2f}", flush=True
+            f"{num_parts:5} {flags.batch_size // num_parts:15} {how:>10} {statistics.median(peak):20.0f} "
+            f"{statistics.median(taken):15.2f}  {ratio(peak, peaks[0]):16}  {ratio(taken, seconds[0])}"
         )
 
 

@@ -88,6 +88,7 @@ class SquadConfig:
     engine: str = "tensorflow"
     engine_model: str | None = None
     gradient_accumulation_steps: int = 1
+    recompute: bool = False
     distribution_strategy: str = "one_device"
     num_logical_devices: int = 1
     cluster_timeout: float = 120.0  # seconds

@@ -172,6 +172,11 @@ NEW_FLAGS = (
         "rounding.",
     ),
     (
+        "recompute",
+        "Compute the layers of the encoder once more in the backward pass of training: less memory, more time, and the "
+        "same numbers.",
+    ),
+    (
         "distribution_strategy",
         "Share each batch among devices: one_device (no sharing), mirrored (all GPUs of this machine), multi_worker "
         "(the machines that TF_CONFIG names) or tpu. The numbers are the same but for rounding.",

@@ -30,6 +30,7 @@ from bert_squad.model.layers import (
     norm_weights,
 )
 from bert_squad.model.packing import PACKINGS, Packed, Padded
+from bert_squad.model.recomputation import recomputed
 
 
 def activation_function(name: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -208,6 +209,20 @@ class TransformerLayer(BertLayer):
         )
 
 
+def _of_states(
+    layer: TransformerLayer, packing, score_biases, dropout_seed, *states
+) -> tuple[tf.Tensor, ...]:
+    """Map what goes from layer to layer, as `_once_each` returns it, through one of them."""
+    # TensorFlow adds gradients in an order that depends on the names of operations, so names decide last bits.
+    with tf.name_scope(layer.name):
+        return _once_each(*layer.of_rows(states[0], states[-1], packing, score_biases, dropout_seed))
+
+
+def _once_each(rows: tf.Tensor, narrow: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return rows [R, H] in float32 and in the type of the policy, once if that is the same."""
+    return (rows,) if narrow is rows else (rows, narrow)
+
+
 @tf_keras.utils.register_keras_serializable("bert_squad")
 class Pooler(tf_keras.layers.Dense):
     """A dense layer that is never trained, whatever `trainable` says: no loss of question answering reaches it."""
@@ -255,6 +270,7 @@ class BertEncoder(BertLayer):
         dropout_seed: tf.Tensor | None = None,
         packing: str = "padded",
         first_sequence: tf.Tensor | None = None,
+        recompute: bool = False,
     ) -> list[tf.Tensor]:
         """Encode a batch.
 
@@ -266,6 +282,7 @@ class BertEncoder(BertLayer):
           packing: which positions the layers compute, one of `packing.PACKINGS`; those that "packed" leaves out are
             undefined in the result.
           first_sequence: as for `Padded`.
+          recompute: keep nothing of a layer for the backward pass but its input, and compute it there once more.
 
         Returns:
           The embedding output and the output of each layer, each float32 [B, S, H]; the last is the sequence
@@ -277,15 +294,16 @@ class BertEncoder(BertLayer):
         embedded = self.embeddings(input_ids, segment_ids, site_seed(dropout_seed, 0), first_sequence)
         places = PACKINGS[packing](input_mask, first_sequence)
         biases = score_biases(places, self.compute_dtype)
-        states = [places.pack(embedded)]
-        narrow = tf.cast(states[0], self.compute_dtype)
+        rows = places.pack(embedded)
+        states = [_once_each(rows, tf.cast(rows, self.compute_dtype))]
         for index, layer in enumerate(self.transformer_layers):
             seed = site_seed(dropout_seed, index + 1)
-            # TensorFlow adds gradients in an order that depends on the names of operations, so names decide last bits.
-            with tf.name_scope(layer.name):
-                rows, narrow = layer.of_rows(states[-1], narrow, places, biases, seed)
-            states.append(rows)
-        return [places.unpack(rows) for rows in states]
+            of_states: Callable = functools.partial(_of_states, layer, places, biases, seed)
+            # The backward pass begins with the last layer, so that all of it is there at that time anyway.
+            if recompute and layer is not self.transformer_layers[-1]:
+                of_states = recomputed(of_states)
+            states.append(of_states(*states[-1]))
+        return [places.unpack(of_layer[0]) for of_layer in states]
 
     def pooled_output(self, sequence_output: tf.Tensor) -> tf.Tensor:
         """Return float [B, H]: tanh of a projection of the first position, as pre-training used it."""

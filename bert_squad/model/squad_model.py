@@ -83,6 +83,7 @@ class BertForSquad(tf_keras.Model):
         static_shapes: bool = False,
         first_sequence: tf.Tensor | None = None,
         keeps_rank: bool = False,
+        recompute: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Score a batch.
 
@@ -95,6 +96,7 @@ class BertForSquad(tf_keras.Model):
             that it drops what it would have dropped there.
           keeps_rank: predict in static shapes without laying positions end to end, as converters to other formats need
             it (see `packing.Whole`). Slower.
+          recompute: compute the layers once more in the backward pass: the same gradients with less memory, and slower.
 
         Returns:
           (start_logits, end_logits), each float32 [B, S].
@@ -123,6 +125,7 @@ class BertForSquad(tf_keras.Model):
             dropout_seed=dropout_seed,
             packing=packing,
             first_sequence=first_sequence,
+            recompute=recompute,
         )
         start_logits, end_logits = self.span_head(states[-1])
         if self.pad_to == "max":

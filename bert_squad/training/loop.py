@@ -33,6 +33,7 @@ def make_train_step(
     scales_loss: bool = False,
     jit_compile: bool = False,
     num_parts: int = 1,
+    recompute: bool = False,
     devices: Devices = ONE_DEVICE,
 ) -> Callable:
     """Compile one training step.
@@ -49,6 +50,8 @@ def make_train_step(
       jit_compile: compile the whole step with XLA.
       num_parts: compute what a device has of a batch in so many parts, one after the other; the numbers are the same
         but for rounding.
+      recompute: compute layers once more in the backward pass, in place of keeping what they computed; the numbers are
+        the same.
       devices: share each batch; the numbers are the same but for rounding.
 
     Returns:
@@ -70,7 +73,11 @@ def make_train_step(
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 start_logits, end_logits = model(
-                    rows, training=True, dropout_seed=tf.stack([seed, step]), first_sequence=first_row
+                    rows,
+                    training=True,
+                    dropout_seed=tf.stack([seed, step]),
+                    first_sequence=first_row,
+                    recompute=recompute,
                 )
                 loss = span_loss(start_logits, end_logits, rows["start_positions"], rows["end_positions"])
                 scaled = loss * scale_of_part
@@ -337,9 +344,9 @@ def _named_lack_of_memory(step: int, last_saved: str) -> Iterator[None]:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise OutOfMemoryError(
-            f"Out of memory in step {step} ({first_line(error)}): raise --gradient_accumulation_steps, "
-            "which changes no number but for rounding, or lower --train_batch_size or --max_seq_length; the last saved "
-            f"checkpoint is {last_saved}."
+            f"Out of memory in step {step} ({first_line(error)}): raise --gradient_accumulation_steps or add "
+            "--recompute, which change no number but for rounding, or lower --train_batch_size or --max_seq_length. "
+            f"The last saved checkpoint is {last_saved}."
         ) from error
 
 

@@ -87,7 +87,7 @@ def train_model(
         num_warmup_steps,
         config.save_checkpoints_steps,
     )
-    _log_parts(config, devices)
+    _log_how_computed(config, devices)
     train_step = make_train_step(
         model,
         optimizer,
@@ -98,6 +98,7 @@ def train_model(
         scales_loss=compute.dtype == "float16",
         jit_compile=compute.jit_compile,
         num_parts=config.gradient_accumulation_steps,
+        recompute=config.recompute,
         devices=devices,
     )
 
@@ -235,7 +236,7 @@ def _take_steps(
         )
 
 
-def _log_parts(config: SquadConfig, devices: Devices) -> None:
+def _log_how_computed(config: SquadConfig, devices: Devices) -> None:
     if devices.num_replicas > 1:
         logging.info(
             "  Each batch of %d is shared by %d devices.", config.train_batch_size, devices.num_replicas
@@ -246,6 +247,8 @@ def _log_parts(config: SquadConfig, devices: Devices) -> None:
             config.train_batch_size // devices.num_replicas,
             config.gradient_accumulation_steps,
         )
+    if config.recompute:
+        logging.info("  Layers are computed once more in the backward pass, to keep less (--recompute).")
 
 
 def _questions(config: SquadConfig) -> tuple[list[SquadExample], int, str]:

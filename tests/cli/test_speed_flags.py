@@ -1,5 +1,6 @@
 """--fast, --dtype, --pad_to and --jit_compile as a user gives them."""
 
+import functools
 import json
 import re
 import shutil
@@ -9,7 +10,12 @@ from golden_files import golden
 from program import run_program
 
 from bert_squad import compute_options
-from bert_squad.compute_options import ComputeOptions, choose_compute_options, cpu_has_bfloat16
+from bert_squad.compute_options import (
+    ComputeOptions,
+    choose_compute_options,
+    cpu_is_fast_in_bfloat16,
+    engine_dtype,
+)
 from bert_squad.config import SquadConfig
 
 FOLDER = golden("model/legacy_run/v2/vocab.txt").parent
@@ -110,11 +116,32 @@ def test_flags_alone():
     assert chosen == ComputeOptions("float16", "max", True)
 
 
-@pytest.mark.parametrize(("has_bfloat16", "dtype"), [(True, "bfloat16"), (False, "float32")])
-def test_fast_on_cpus(has_bfloat16, dtype, monkeypatch):
-    monkeypatch.setattr(compute_options, "cpu_has_bfloat16", lambda: has_bfloat16)
+CPUS = [
+    ("GenuineIntel", "fpu avx512f", False),
+    ("GenuineIntel", "fpu avx512_bf16", False),
+    ("GenuineIntel", "avx512_bf16 amx_bf16 fpu", True),
+    ("AuthenticAMD", "fpu avx512f", False),
+    ("AuthenticAMD", "fpu avx512_bf16", True),
+]
+
+
+def write_cpu_info(path, vendor, flags):
+    path.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(("vendor", "flags", "is_fast"), CPUS)
+def test_fast_on_cpus(vendor, flags, is_fast, infos, tmp_path, monkeypatch):
+    path = write_cpu_info(tmp_path / "cpuinfo", vendor, flags)
+    monkeypatch.setattr(
+        compute_options, "cpu_is_fast_in_bfloat16", functools.partial(cpu_is_fast_in_bfloat16, path)
+    )
     chosen = choose_compute_options(config(fast=True))
-    assert (chosen.dtype, chosen.pad_to, chosen.jit_compile) == (dtype, "batch", False)
+    assert chosen == ComputeOptions("bfloat16" if is_fast else "float32", "batch", False)
+    assert infos == [
+        f"--fast on a CPU {'with' if is_fast else 'without'} fast bfloat16 instructions: --dtype={chosen.dtype} "
+        "--pad_to=batch --nojit_compile"
+    ]
 
 
 def test_fast_and_compiled_goes_together():
@@ -167,10 +194,15 @@ def test_a_tpu_compiles_every_step_anyway(fast, infos):
     assert infos == []
 
 
-@pytest.mark.parametrize(
-    ("flags", "has"), [("fpu avx512f", False), ("fpu avx512_bf16", True), ("amx_bf16 fpu", True)]
-)
-def test_bfloat16_instructions_are_looked_for(flags, has, tmp_path):
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    assert cpu_has_bfloat16(str(tmp_path / "cpuinfo")) is has
-    assert cpu_has_bfloat16(str(tmp_path / "absent")) is False
+@pytest.mark.parametrize(("vendor", "flags", "is_fast"), CPUS)
+def test_other_engines_choose_alike(vendor, flags, is_fast, tmp_path, monkeypatch):
+    path = write_cpu_info(tmp_path / "cpuinfo", vendor, flags)
+    monkeypatch.setattr(
+        compute_options, "cpu_is_fast_in_bfloat16", functools.partial(cpu_is_fast_in_bfloat16, path)
+    )
+    assert engine_dtype(config(fast=True)) == ("bfloat16" if is_fast else "float32")
+    assert engine_dtype(config()) == "float32"
+
+
+def test_where_linux_tells_nothing_float32_is_chosen(tmp_path):
+    assert cpu_is_fast_in_bfloat16(str(tmp_path / "absent")) is False

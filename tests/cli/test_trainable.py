@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,22 @@ def test_layerwise_decay_reaches_the_training(plain, folder):
         first, last = (Tf1Reader(str(folder / f"{output}/model.ckpt-{step}")) for step in (0, 6))
         changes.append(np.abs(last[name] - first[name]).max())
     assert changes[1] < 1e-4 * changes[0]
+
+
+def test_a_run_that_was_cut_goes_on_to_the_same_bits_recomputing_layers(folder):
+    """What a run does to take less memory is no part of what it is: it may change on the way."""
+    flags = ["--trainable=kernel|cls/", "--layerwise_lr_decay=0.5"]
+    whole = train(folder, "whole", *flags)
+    shutil.copytree(folder / "whole", folder / "cut")
+    for path in (folder / "cut").glob("model.ckpt-6.*"):
+        path.unlink()
+    (folder / "cut/checkpoint").write_text('model_checkpoint_path: "model.ckpt-3"\n')
+    again = train(folder, "cut", *flags, "--recompute")
+    assert "Continuing from cut/model.ckpt-3, step 3." in again.stderr
+    assert "is not the run" not in again.stderr
+    line = "Layers are computed once more in the backward pass, to keep less (--recompute)."
+    assert [line in done.stderr for done in (whole, again)] == [False, True]
+    assert (folder / "cut" / DATA).read_bytes() == (folder / "whole" / DATA).read_bytes()
 
 
 @pytest.mark.parametrize(

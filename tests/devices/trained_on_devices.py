@@ -48,13 +48,18 @@ def train_trajectory(devices: Devices, num_parts: int) -> dict[str, np.ndarray]:
 
 
 def train_dropping(
-    devices: Devices, num_parts: int, step_options=None, **model_options
+    devices: Devices,
+    num_parts: int,
+    step_options=None,
+    config: BertConfig = DROPPING,
+    optimizer_options=None,
+    **model_options,
 ) -> dict[str, np.ndarray]:
     """Three steps of eight rows with dropout."""
-    weights = tiny_model(2, DROPPING).get_weights()
+    weights = tiny_model(2, config).get_weights()
     with devices.scope():
-        model = BertForSquad(DROPPING, **model_options)
-        optimizer = AdamWeightDecay.for_model(model)
+        model = BertForSquad(config, **model_options)
+        optimizer = AdamWeightDecay.for_model(model, **(optimizer_options or {}))
     model.set_weights(weights)
     batch = {
         **random_inputs(lengths=(16, 11, 5, 9, 16, 3, 12, 7)),
@@ -118,7 +123,23 @@ def train_as_on_a_tpu(devices: Devices, num_parts: int) -> dict[str, np.ndarray]
     return train_dropping(Devices(devices.strategy, steps_per_call=2), num_parts)
 
 
+def train_some(devices: Devices, num_parts: int, **step_options) -> dict[str, np.ndarray]:
+    """Two layers with rates of their own; the embeddings and all biases are frozen."""
+    return train_dropping(
+        devices,
+        num_parts,
+        step_options,
+        config=dataclasses.replace(DROPPING, num_hidden_layers=2),
+        optimizer_options={"trainable": "(kernel|gamma|output_weights)$", "layerwise_lr_decay": 0.5},
+        compute_dtype="float16" if step_options.get("scales_loss") else "float32",
+    )
+
+
 KINDS = {
+    "some": train_some,
+    "some recomputed": lambda devices, parts: train_some(devices, parts, recompute=True),
+    "some in float16": lambda devices, parts: train_some(devices, parts, scales_loss=True),
+    "some compiled": lambda devices, parts: train_some(devices, parts, jit_compile=True),
     "trajectory": train_trajectory,
     "dropping": train_dropping,
     "tpu": train_as_on_a_tpu,

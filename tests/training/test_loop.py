@@ -133,7 +133,8 @@ def test_a_lack_of_memory_names_the_flags_and_the_last_checkpoint(error):
             raise error
 
     message = (
-        r"Out of memory in step 6 .*--train_batch_size or --max_seq_length; the last .* is model\.ckpt-4\."
+        r"Out of memory in step 6 .*--gradient_accumulation_steps or add --recompute, .*--train_batch_size or "
+        r"--max_seq_length\. The last .* is model\.ckpt-4\."
     )
     with pytest.raises(OutOfMemoryError, match=message):
         Recorder(on_step=fail).run()

@@ -44,6 +44,7 @@ def test_flags_reach_the_step_and_the_shuffle(given, begins_from, tmp_path):
         warmup_proportion=0.9,
         seed=77,
         gradient_accumulation_steps=2,
+        recompute=True,
     )
     bert_config = BertConfig.from_json_file(config.bert_config_file)
     tokenizer = FullTokenizer(config.vocab_file, do_lower_case=True)
@@ -52,4 +53,5 @@ def test_flags_reach_the_step_and_the_shuffle(given, begins_from, tmp_path):
     assert step["seed"] == given["train_batches"]["seed"] == 77
     assert (step["num_train_steps"], step["num_warmup_steps"]) == (3, 2), "2.7 steps of warm-up are two"
     assert step["num_parts"] == 2
+    assert step["recompute"] is True
     assert given["train_batches"]["batch_size"] == 4, "of the whole batch"
