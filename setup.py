@@ -18,13 +18,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["bert_squad", "bert_squad.*"]),
-    package_data={"bert_squad": ["py.typed"]},
+    package_data={"bert_squad": ["py.typed"], "bert_squad.report": ["templates/*"]},
     py_modules=["run_squad"],
     install_requires=[
         f"tensorflow{LINE}",
         f"tensorflow-text{LINE}",
         f"tf-keras{LINE}",
         f"tf-models-official{LINE}",
+        "Jinja2>=3.1",
         "absl-py>=1.4",
         "grpcio>=1.60",  # TensorFlow requires it too
         "ml-dtypes>=0.5.1",
@@ -43,6 +44,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.170",
+            "playwright>=1.50",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
         ],

@@ -36,6 +36,7 @@ ROOMS = [
     "answers",
     "serving",
     "bulk",
+    "report",
     "pipeline",
     "cli",
 ]
@@ -90,6 +91,8 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.serving.versions",
     "bert_squad.bulk.beam",
     "bert_squad.bulk.rows",
+    "bert_squad.report.page",
+    "bert_squad.report.report",
     "bert_squad.cli.answer",
     "bert_squad.cli.data",
     "bert_squad.cli.ask",
@@ -99,6 +102,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.cli.evaluate",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",
+    "bert_squad.cli.report",
     "bert_squad.cli.streams",
 ]
 

@@ -19,6 +19,7 @@ from bert_squad.errors import OutputError
 PREDICTIONS = "predictions.json"
 NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
+EVAL_RESULTS = "eval_results.json"  # the scores of the answers in the same directory
 PREDICTION_LOCK = ".bert_squad.prediction.lock"  # of whoever writes them
 
 
