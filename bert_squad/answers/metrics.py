@@ -143,9 +143,9 @@ def _f1(prediction: Sequence[str], answer: Sequence[str], empty_matches_empty: b
     """Return the harmonic mean of precision and recall of the tokens, from 0 to 1."""
     if not prediction or not answer:
         return float(empty_matches_empty and not prediction and not answer)
-    num_same = sum((collections.Counter(prediction) & collections.Counter(answer)).values())
-    if num_same == 0:
+    if set(prediction).isdisjoint(answer):
         return 0.0
+    num_same = sum((collections.Counter(prediction) & collections.Counter(answer)).values())
     precision, recall = num_same / len(prediction), num_same / len(answer)
     return 2 * precision * recall / (precision + recall)
 
@@ -164,7 +164,7 @@ def score_answers(predictions: Iterable[str], answers: Sequence[str], *, is_vers
     >>> score_answers(["the cat", "cat food", ""], ["Cat"], is_version_2=True)
     [Score(exact=1.0, f1=1.0), Score(exact=0.0, f1=0.6666666666666666), Score(exact=0.0, f1=0.0)]
     """
-    golds = [normalized_tokens(answer) for answer in answers]
+    golds = [normalized_tokens(answer) for answer in dict.fromkeys(answers)]
     if is_version_2:
         golds = [gold for gold in golds if gold] or [[]]
 

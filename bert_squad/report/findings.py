@@ -1,5 +1,7 @@
 """What a reader should know first, in sentences. No TensorFlow here."""
 
+from typing import NamedTuple
+
 from bert_squad.report.calibration import Calibration, Depth
 from bert_squad.report.groups import Grouping
 from bert_squad.report.questions import Results
@@ -12,6 +14,36 @@ _CLEAR = 0.05  # of a probability: what is worth a sentence
 _GAIN = 0.1  # of a score in percent
 
 
+class WeakGroup(NamedTuple):
+    """A group that is surely below the mean: its place among the groupings, and its name and scores in words."""
+
+    grouping: int
+    group: int
+    text: str
+
+
+def weak_groups(results: Results, groupings: list[Grouping]) -> list[WeakGroup]:
+    """Return the weakest group of each grouping, the weakest first, as far as chance does not explain it.
+
+    That is so when the interval of a group's F1 ends below the F1 of all questions.
+    """
+    weak = []
+    for number, grouping in enumerate(groupings):
+        below = [
+            (
+                group.f1,
+                WeakGroup(
+                    number, index, f"{grouping.name}: {group.label}, F1 {group.f1:.1f} ({group.total:,})"
+                ),
+            )
+            for index, group in enumerate(grouping.groups)
+            if group.total >= _FEWEST and group.f1_interval.high < results.metrics["f1"]
+        ]
+        if below:
+            weak.append(min(below))
+    return [group for _, group in sorted(weak)][:_MOST_WEAK]
+
+
 def findings(
     results: Results,
     groupings: list[Grouping],
@@ -19,9 +51,8 @@ def findings(
     calibration: Calibration | None,
     thresholds: Thresholds | None,
 ) -> list[str]:
-    """Return sentences on what the model gets wrong, the plainest first."""
+    """Return sentences on what else the model gets wrong, the plainest first."""
     return [
-        *_weak_groups(results, groupings),
         *_out_of_reach(groupings),
         *_better_choices(results, depths),
         *_confidence(calibration),
@@ -29,37 +60,14 @@ def findings(
     ]
 
 
-def _weak_groups(results: Results, groupings: list[Grouping]) -> list[str]:
-    """Name the groups that are surely below the mean, the worst first, of each grouping one."""
-    overall = results.metrics["f1"]
-    weak = []
-    for grouping in groupings:
-        below = [
-            group
-            for group in grouping.groups
-            if group.total >= _FEWEST
-            and group.f1_interval.high < overall
-            and group.label not in (CUT, TOO_LONG)
-        ]
-        if below:
-            worst = min(below, key=lambda group: group.f1)
-            weak.append(
-                (worst.f1, f"{grouping.name}: {worst.label} (F1 {worst.f1:.1f}, {worst.total} questions)")
-            )
-    if not weak:
-        return []
-    listed = "; ".join(text for _, text in sorted(weak)[:_MOST_WEAK])
-    return [f"Weakest against F1 {overall:.1f} of all questions, by {listed}."]
-
-
 def _out_of_reach(groupings: list[Grouping]) -> list[str]:
     counts = {group.label: group.total for grouping in groupings for group in grouping.groups}
-    parts = []
-    if counts.get(CUT):
-        parts.append(f"{counts[CUT]:,} since no window holds the whole answer")
-    if counts.get(TOO_LONG):
-        parts.append(f"{counts[TOO_LONG]:,} since it is longer than --max_answer_length")
-    return [f"Out of reach of this run: {' and '.join(parts)}."] if parts else []
+    reasons = ((CUT, "no window holds"), (TOO_LONG, "are longer than --max_answer_length"))
+    return [
+        f"Out of reach of this run: the right answers to {counts[label]:,} questions, which {reason}."
+        for label, reason in reasons
+        if label in counts
+    ]
 
 
 def _better_choices(results: Results, depths: list[Depth]) -> list[str]:

@@ -101,7 +101,7 @@ def group_questions(results: Results, windows: WindowFacts | None) -> list[Group
             ),
             _grouping(
                 "whether a window can hold the answer",
-                "an answer that none holds, or that is longer than the run may answer, cannot be found",
+                "an answer that none holds, or that is longer than the run may answer, cannot be found whole",
                 results,
                 lambda row, _: windows.holdable[row],
                 HOLDABLE,

@@ -18,6 +18,7 @@ from bert_squad.report import pictures, statistics
 from bert_squad.report.calibration import Calibration, Depth
 from bert_squad.report.comparison import Comparison
 from bert_squad.report.curves import TrainingCurves
+from bert_squad.report.findings import WeakGroup
 from bert_squad.report.groups import Group, Grouping, score_group
 from bert_squad.report.questions import OUTCOMES, Results
 from bert_squad.report.rows import PackedRows
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
       thresholds: of null odds; None for version 1.1.
       curves: of the training.
       comparison: with another run, or None.
+      weak_groups: groups that are named in the beginning.
       findings: sentences for the beginning.
       notes: sentences on what is missing or odd.
     """
@@ -57,6 +59,7 @@ class Facts(NamedTuple):
     thresholds: Thresholds | None
     curves: TrainingCurves
     comparison: Comparison | None
+    weak_groups: list[WeakGroup]
     findings: list[str]
     notes: list[str]
 

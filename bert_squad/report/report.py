@@ -4,24 +4,18 @@ from absl import logging
 
 from bert_squad import files
 from bert_squad.activity import doing
-from bert_squad.answers.scoring import EVAL_RESULTS
+from bert_squad.answers.prediction_files import EVAL_RESULTS, NBEST_PREDICTIONS, NULL_ODDS
 from bert_squad.errors import BertSquadError
 from bert_squad.json_files import read_json
 from bert_squad.report.calibration import best_within, calibrate
 from bert_squad.report.comparison import Comparison, compare
 from bert_squad.report.curves import read_curves
-from bert_squad.report.findings import findings
+from bert_squad.report.findings import findings, weak_groups
 from bert_squad.report.groups import group_questions
 from bert_squad.report.page import Facts, write_page
 from bert_squad.report.questions import Results, read_results
 from bert_squad.report.rows import pack
-from bert_squad.report.run_folder import (
-    NBEST_PREDICTIONS,
-    OFFSETS,
-    RunFolder,
-    read_run_folder,
-    recorded_predict_file,
-)
+from bert_squad.report.run_folder import OFFSETS, RunFolder, read_run_folder, recorded_predict_file
 from bert_squad.report.statistics import SEED
 from bert_squad.report.thresholds import sweep_thresholds
 from bert_squad.report.window_facts import window_facts
@@ -81,6 +75,7 @@ def write_report(
             thresholds,
             curves,
             comparison,
+            weak_groups(results, groupings),
             findings(results, groupings, depths, calibration, thresholds),
             [*_notes(run, results, packed.num_detailed, comparison), *filter(None, [no_windows])],
         )
@@ -104,7 +99,7 @@ def _notes(run: RunFolder, results: Results, num_detailed: int, comparison: Comp
             f"There is no {NBEST_PREDICTIONS}: no n-best lists, no probabilities and no calibration are shown."
         )
     if results.is_version_2 and run.null_odds is None:
-        notes.append("There is no null_odds.json: nothing is said of thresholds.")
+        notes.append(f"There is no {NULL_ODDS}: nothing is said of thresholds.")
     if not run.offsets:
         notes.append(
             f"There is no {OFFSETS}: a prediction is marked where its text occurs first in the passage, which may "
