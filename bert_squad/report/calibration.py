@@ -81,7 +81,7 @@ def best_within(questions: Sequence[QuestionResult]) -> list[Depth]:
       A row for each depth, up to the longest list; none when there are no lists.
     """
     longest = max((len(question.nbest_scores) for question in questions), default=0)
-    depths = [depth for depth in _DEPTHS if depth < longest] + [longest] * (longest > 0)
+    depths = [depth for depth in _DEPTHS if depth + 1 < longest] + [longest] * (longest > 0)
     rows = []
     for depth in depths:
         exact = sum(max((s.exact for s in q.nbest_scores[:depth]), default=0.0) for q in questions)

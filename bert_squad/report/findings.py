@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bert_squad.report.calibration import Calibration, Depth
-from bert_squad.report.groups import Grouping
+from bert_squad.report.groups import REACH, Grouping
 from bert_squad.report.questions import Results
 from bert_squad.report.thresholds import Thresholds
 from bert_squad.report.window_facts import CUT, TOO_LONG
@@ -25,7 +25,8 @@ class WeakGroup(NamedTuple):
 def weak_groups(results: Results, groupings: list[Grouping]) -> list[WeakGroup]:
     """Return the weakest group of each grouping, the weakest first, as far as chance does not explain it.
 
-    That is so when the interval of a group's F1 ends below the F1 of all questions.
+    That is so when the interval of a group's F1 ends below the F1 of all questions. What no window can hold is told
+    apart (`findings`).
     """
     weak = []
     for number, grouping in enumerate(groupings):
@@ -37,7 +38,9 @@ def weak_groups(results: Results, groupings: list[Grouping]) -> list[WeakGroup]:
                 ),
             )
             for index, group in enumerate(grouping.groups)
-            if group.total >= _FEWEST and group.f1_interval.high < results.metrics["f1"]
+            if grouping.name != REACH
+            and group.total >= _FEWEST
+            and group.f1_interval.high < results.metrics["f1"]
         ]
         if below:
             weak.append(min(below))
@@ -75,8 +78,8 @@ def _better_choices(results: Results, depths: list[Depth]) -> list[str]:
         return []
     last = depths[-1]
     return [
-        f"A right answer is among the first {last.depth} of the n-best list for {last.exact:.1f} % of the questions; "
-        f"{results.exact:.1f} % are answered exactly. The difference is what a better choice could win."
+        f"A right answer is among the first {last.depth} of the n-best list for {last.exact:.1f}\u00a0% of the questions; "
+        f"{results.exact:.1f}\u00a0% are answered exactly. The difference is what a better choice could win."
     ]
 
 
@@ -88,8 +91,8 @@ def _confidence(calibration: Calibration | None) -> list[str]:
         return []
     word = "surer" if mean > share else "less sure"
     return [
-        f"The model is {word} than it is right: its answers have a mean probability of {100 * mean:.0f} %, and "
-        f"{100 * share:.0f} % are exact."
+        f"The model is {word} than it is right: its answers have a mean probability of {100 * mean:.0f}\u00a0%, and "
+        f"{100 * share:.0f}\u00a0% are exact."
     ]
 
 

@@ -11,6 +11,7 @@ from bert_squad.report.window_facts import HOLDABLE, WindowFacts
 
 _KIND = re.compile(r"\b(how (?:many|much)|how|who|whom|whose|when|where|what|which|why)\b", re.IGNORECASE)
 _KINDS = ("who", "when", "where", "what", "which", "why", "how", "how many/much", "other")
+REACH = "whether a window can hold the answer"  # the name of this grouping
 _NO_ANSWER = "no answer"
 _ANSWER_BOUNDS = (0, 1, 3, 7, 15)  # words, inclusive
 _PASSAGE_BOUNDS = (100, 200, 400, 800)
@@ -100,7 +101,7 @@ def group_questions(results: Results, windows: WindowFacts | None) -> list[Group
                 _bin_names(_WINDOW_BOUNDS, "window"),
             ),
             _grouping(
-                "whether a window can hold the answer",
+                REACH,
                 "an answer that none holds, or that is longer than the run may answer, cannot be found whole",
                 results,
                 lambda row, _: windows.holdable[row],

@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
-import importlib.resources
 import json
 import platform
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from bert_squad.report.thresholds import Thresholds
 REPORT = "report.html"
 GENERATOR = "bert-squad report"
 _MARK = f'<meta name="generator" content="{GENERATOR}">'
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _START = 1000  # bytes of a file, among which the mark is
 
 
@@ -97,8 +98,9 @@ def write_page(path: str, facts: Facts, packed: PackedRows) -> None:
 
 def render(facts: Facts, packed: PackedRows) -> str:
     """Return the page as text, which UTF-8 can hold."""
+    loader = jinja2.PackageLoader("bert_squad.report")
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
+        loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -106,7 +108,7 @@ def render(facts: Facts, packed: PackedRows) -> str:
     )
     environment.filters["shown"] = shown
     environment.globals["score_bar"] = score_bar
-    script = _template("report.js")
+    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         facts=facts,
@@ -118,7 +120,7 @@ def render(facts: Facts, packed: PackedRows) -> str:
             "hasOther": facts.comparison is not None,
         },
         mark=Markup(_MARK),
-        style=Markup(_template("report.css")),
+        style=Markup(style),
         script=Markup(script),
         script_digest=digest,
         overall=_overall(facts.results),
@@ -130,22 +132,13 @@ def render(facts: Facts, packed: PackedRows) -> str:
     )
 
 
-def _template(name: str) -> str:
-    return importlib.resources.files("bert_squad.report").joinpath("templates", name).read_text("utf-8")
-
-
 def shown(value: Any) -> str:
     r"""Return a text as a page can hold it: NUL, other control characters and lone surrogates are escaped.
 
     >>> shown("a\x00b\ud800"), shown("Zürich")
     ('a\\x00b\\ud800', 'Zürich')
     """
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text
-    )
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(value))
 
 
 def _overall(results: Results) -> Group:

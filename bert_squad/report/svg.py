@@ -76,7 +76,7 @@ def line_chart(
     """
     frame = _Frame(x, y)
     parts = [_axes(frame)]
-    for place, word in marks:
+    for number, (place, word) in enumerate(marks):
         if x.low <= place <= x.high:
             anchor = "end" if frame.left(place) > WIDTH * 0.7 else "start"
             shift = -4 if anchor == "end" else 4
@@ -85,7 +85,7 @@ def line_chart(
                     frame.left(place), _TOP, HEIGHT - _BOTTOM
                 )
                 + Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
-                    frame.left(place) + shift, HEIGHT - _BOTTOM - 6, anchor, word
+                    frame.left(place) + shift, HEIGHT - _BOTTOM - 6 - 15 * number, anchor, word
                 )
             )
     for of in series:

@@ -176,6 +176,13 @@
   }
 
   // One question.
+  function stepButton(text, by) {
+    const place = found.indexOf(chosen) + by;
+    const button = element("button", { type: "button", disabled: place < 0 || place >= found.length ? "" : null }, text);
+    button.addEventListener("click", () => step(by));
+    return button;
+  }
+
   function show(row, picked = null, whole = false) {
     if (row < 0) {
       detail.replaceChildren(element("p", { class: "nothing" }, "No question is like that."));
@@ -193,6 +200,7 @@
     }
     const groups = settings.groupings.map(([, labels], grouping) => labels[rows.groups[grouping][row]]);
     detail.replaceChildren(
+      element("p", { class: "steps" }, stepButton("‹ previous", -1), stepButton("next ›", 1)),
       element("h3", { dir: "auto" }, visible(rows.question[row])),
       element("p", { class: "meta" },
         element("span", {}, element("span", { class: `dot o${rows.outcome[row]}`, "aria-hidden": "true" }),
@@ -214,8 +222,10 @@
     const marks = details.golds[place].map(([start, end]) => ({ start, end, kind: "gold" }));
     if (mark) marks.push({ start: mark[0], end: mark[1], kind: "prediction" });
     if (picked !== null && entries[picked][0] >= 0) marks.push({ start: entries[picked][0], end: entries[picked][1], kind: "picked" });
-    const legend = element("p", { class: "legend" }, element("mark", { class: "gold" }, "right answer"), ", ",
-      element("mark", { class: "prediction" }, "this run's"), mark ? { offsets: " (from its offsets)" }[mark[2]] || " (first occurrence)" : " (nowhere)",
+    const how = { offsets: " (from its offsets)", "first occurrence": " (first occurrence)" };
+    const ours = [", ", element("mark", { class: "prediction" }, "this run's"), mark ? how[mark[2]] : " (nowhere in it)"];
+    const legend = element("p", { class: "legend" }, "Marked: ", element("mark", { class: "gold" }, "right answer"),
+      ...(rows.prediction[row] ? ours : []),
       picked === null ? null : element("span", {}, ", ", element("mark", { class: "picked" }, "chosen below"), " (first occurrence)"));
     return [passage(text, marks, row, picked, whole), legend, entries.length ? nbest(row, entries, text, picked) : null].filter(Boolean);
   }
@@ -243,6 +253,7 @@
     return element("div", {}, made, button);
   }
 
+  const numberClass = (place) => (place === 1 || place === 2 ? "number logit" : "number"); // no room on a phone
   function nbest(row, entries, text, picked) {
     const heads = ["#", "text", "probability", "start", "end", "F1"];
     const body = entries.map(([start, end, probability, startLogit, endLogit, f1, exact], index) => {
@@ -252,10 +263,10 @@
       const cells = [probability.toFixed(3), startLogit.toFixed(2), endLogit.toFixed(2), String(f1)];
       return element("tr", { class: exact ? "exact-entry" : null, "aria-current": index === picked ? "true" : null },
         element("th", { scope: "row" }, String(index + 1)), element("td", {}, start >= 0 ? button : answer(words)),
-        ...cells.map((cell) => element("td", { class: "number" }, cell)));
+        ...cells.map((cell, place) => element("td", { class: numberClass(place) }, cell)));
     });
     return element("table", { class: "nbest" }, element("caption", {}, "n-best list ", element("small", {}, "(underlined: exactly right; start and end: logits)")),
-      element("thead", {}, element("tr", {}, ...heads.map((head, index) => element("th", { scope: "col", class: index > 1 ? "number" : null }, head)))),
+      element("thead", {}, element("tr", {}, ...heads.map((head, index) => element("th", { scope: "col", class: index > 1 ? numberClass(index - 2) : null }, head)))),
       element("tbody", {}, ...body));
   }
 

@@ -1,0 +1,344 @@
+"""The page in a real browser: hostile texts, filters, keys, links, numbers, a phone's width, the dark, roles."""
+
+import json
+import re
+
+import pytest
+from program import run_console
+from report.chromium import Opened, open_browser
+from report.report_files import CAT, HOSTILE, LONG, NUL, NUM_PLAIN, RIGHT_TO_LEFT, SECRET, make_hostile_run
+
+from bert_squad.answers.metrics import evaluate
+
+NUM_QUESTIONS = len(HOSTILE) + NUM_PLAIN
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The hostile run, scored and reported by the program, in comparison with another."""
+    place = make_hostile_run(tmp_path_factory.mktemp("hostile"))
+    metrics = evaluate(str(place / "dev.json"), place / "run/predictions.json", place / "run/null_odds.json")
+    (place / "run/eval_results.json").write_text(json.dumps(metrics))
+    done = run_console("report", "run", "--predict_file=dev.json", "--compare=other", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def shared(browser, folder):
+    opened = Opened(browser, folder / "run/report.html")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def opened(shared):
+    """The page as it is when it is opened, but for what happened on it."""
+    page = shared.page
+    page.evaluate("history.replaceState(null, '', '#')")
+    for control, value in (("outcome", "all"), ("group", ""), ("order", "file")):
+        page.select_option(f"#{control}", value)
+    search_for(shared, "")
+    return shared
+
+
+def search_for(opened, words):
+    opened.page.fill("#search", words)
+    opened.page.wait_for_timeout(200)  # it waits for the next letter
+
+
+def choose(opened, qas_id):
+    """Follow a link to a question."""
+    number = [of[0] for of in HOSTILE].index(qas_id)
+    opened.page.evaluate("history.replaceState(null, '', '#')")
+    opened.page.evaluate(f"location.hash = '#n={number}'")
+    opened.page.wait_for_timeout(50)
+    assert opened.text("#detail h3") == visible(HOSTILE[number][1])
+
+
+def visible(text):
+    return text.replace("\0", "\u2400")
+
+
+def count_of(opened):
+    return int(re.match(r"([\d,]+) of", opened.text("#count"))[1].replace(",", ""))
+
+
+def test_nothing_is_asked_for_and_nothing_complains(opened, folder):
+    assert opened.requests == [(folder / "run/report.html").as_uri()]
+    assert opened.complaints == []
+
+
+def test_the_numbers_are_those_of_eval_results(opened, folder):
+    metrics = json.loads((folder / "run/eval_results.json").read_text())
+    assert opened.text("#exact") == f"{metrics['exact']:.2f}"
+    assert opened.text("#f1") == f"{metrics['f1']:.2f}"
+    for name, value in metrics.items():
+        shown = str(value) if name.endswith("total") else f"{value:.6g}"
+        assert opened.text(f'[data-metric="{name}"]') == shown
+
+
+def test_hostile_texts_are_texts(opened):
+    for qas_id, question, passage, golds, prediction, _ in HOSTILE[:6]:
+        choose(opened, qas_id)
+        assert opened.text("#detail .passage") == visible(passage)
+        shown = [text for text in opened.texts("#detail .answers dd")]
+        assert shown[0] == (visible(" · ".join(golds)) or "no answer")
+        assert shown[1] == (visible(prediction) or "no answer")
+        search_for(opened, question[:20])
+        assert visible(question) in opened.texts("#list .row div:first-child")
+    assert opened.page.title() == "Report: run"
+    assert opened.page.locator("script").count() == 4
+    assert opened.page.locator("img").count() == 0
+    assert opened.complaints == []
+
+
+def test_marks_are_where_the_texts_are_in_spite_of_emoji(opened):
+    assert CAT.startswith("😀😀"), "what would shift them"
+    choose(opened, "cat")
+    assert "".join(opened.texts("mark.prediction")[:1]) == "black cat"
+    assert opened.texts("#detail .passage mark.gold") == ["black cat"]
+    assert "(first occurrence)" in opened.text("#detail .legend"), "its offsets are of another text"
+
+
+def test_offsets_tell_which_occurrence_it_is(opened):
+    choose(opened, "again")
+    assert opened.texts("#detail .passage mark.gold") == ["another ", "cat"]
+    assert opened.texts("#detail .passage mark.prediction") == ["cat"]
+    assert opened.page.evaluate("document.querySelector('.passage mark.prediction').previousSibling.textContent") == (
+        "another "
+    )
+    assert "(from its offsets)" in opened.text("#detail .legend")
+
+
+def test_white_space_may_differ(opened):
+    choose(opened, "spaces")
+    assert "".join(opened.texts("#detail .passage mark.prediction")) == "middle of\tItaly"
+
+
+def test_right_to_left(opened):
+    choose(opened, "rtl")
+    style = "getComputedStyle(document.querySelector('#detail .passage')).direction"
+    assert opened.page.evaluate(style) == "rtl"
+    assert opened.texts("#detail .passage mark.gold") == ["القاهرة"]
+    assert RIGHT_TO_LEFT.startswith("\u202e"), "an override, which must not reach what follows"
+
+
+def test_a_long_passage_is_shown_around_the_answer_or_whole(opened):
+    choose(opened, "tower")
+    shown = opened.text("#detail .passage")
+    assert len(shown) < 4000
+    assert opened.texts("#detail .passage mark.gold") == ["1889"]
+    opened.page.get_by_role("button", name="characters of the passage").click()
+    assert opened.text("#detail .passage") == LONG
+    choose(opened, "cat")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ("right", NUM_PLAIN // 2 + 3),
+        ("nearly right", 3),
+        ("wrong", NUM_PLAIN // 2 + 1),
+        ("should have been empty", 1),
+        ("should not have been empty", 1),
+    ],
+)
+def test_outcomes(opened, outcome, expected):
+    button = opened.page.locator(".outcome-list button", has_text=re.compile(f" {outcome} "))
+    assert button.locator("small").text_content() == str(expected)
+    button.click()
+    assert count_of(opened) == expected
+    assert opened.page.locator("#outcome option:checked").text_content() == outcome
+    assert set(re.findall(r"^([\w ]+):", "\n".join(opened.texts("#list .below")), re.MULTILINE)) == {outcome}
+
+
+def test_groups_search_and_order(opened):
+    opened.page.locator("#groups button", has_text="how many/much").click()
+    assert count_of(opened) == 1
+    opened.page.select_option("#group", "")
+    search_for(opened, "NUMBER 29")
+    assert count_of(opened) == 11, "29, and 290 to 299"
+    search_for(opened, "nowhere to be found")
+    assert count_of(opened) == 0
+    assert opened.text("#detail") == "No question is like that."
+    search_for(opened, "")
+    opened.page.select_option("#order", "odds")
+    assert opened.text("#list .row div") == "Why is that?"
+    opened.page.select_option("#order", "f1")
+    assert "wrong" in opened.text("#list .row .below") or "should" in opened.text("#list .row .below")
+
+
+def test_only_the_rows_that_are_seen_are_there(opened):
+    assert count_of(opened) == NUM_QUESTIONS
+    assert 5 < opened.page.locator("#list .row").count() < 60
+    opened.page.locator("#list").evaluate("list => list.scrollTop = list.scrollHeight")
+    opened.page.wait_for_timeout(100)
+    assert "Number" not in opened.text("#detail .passage")
+    assert f"What is number {NUM_PLAIN - 1}?" in opened.texts("#list .row div:first-child")
+    assert opened.page.locator("#list .row").count() < 60
+
+
+def test_keys(opened):
+    page = opened.page
+    choose(opened, "cat")
+    page.keyboard.press("j")
+    assert opened.text("#detail h3") == HOSTILE[1][1]
+    assert page.evaluate("location.hash") == "#q=again"
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("k")
+    assert opened.text("#detail h3") == HOSTILE[0][1]
+    page.keyboard.press("/")
+    page.keyboard.type("jk/?")
+    assert page.input_value("#search") == "jk/?"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#help").is_visible()
+    search_for(opened, "")
+    page.locator("#list").focus()
+    page.keyboard.press("End")
+    assert opened.text("#detail h3") == f"What is number {NUM_PLAIN - 1}?"
+    page.keyboard.press("Home")
+    assert opened.text("#detail h3") == HOSTILE[0][1]
+    selected = page.locator('#list [aria-selected="true"]')
+    assert selected.get_attribute("id") == page.locator("#list").get_attribute("aria-activedescendant")
+
+
+@pytest.mark.parametrize(
+    ("fragment", "question"),
+    [
+        ("#q=again", HOSTILE[1][1]),
+        ("#q=%3C%2Fscript%3E%3Cb%3E", SECRET),
+        ("#n=4", HOSTILE[4][1]),
+        ("#q=p7", "What is number 7?"),
+    ],
+)
+def test_links(browser, folder, fragment, question):
+    opened = Opened(browser, folder / "run/report.html", fragment)
+    assert opened.text("#detail h3") == question
+    assert opened.page.locator("#detail .meta a").get_attribute("href") == fragment
+    assert opened.complaints == []
+    opened.close()
+
+
+@pytest.mark.parametrize("fragment", ["#q=gone", "#n=99999", "#n=x", "#q=%", "#groups"])
+def test_links_to_nothing(browser, folder, fragment):
+    opened = Opened(browser, folder / "run/report.html", fragment)
+    assert opened.page.locator("#detail h3").count() == 1
+    assert opened.complaints == []
+    opened.close()
+
+
+def test_mistakes_are_what_one_sees_first(browser, folder):
+    opened = Opened(browser, folder / "run/report.html")
+    assert opened.page.locator("#outcome option:checked").text_content() == "all that is not exact"
+    assert count_of(opened) == NUM_QUESTIONS - NUM_PLAIN // 2 - 3
+    opened.close()
+
+
+def test_nbest_entries_can_be_marked(opened):
+    choose(opened, "cat")
+    rows = opened.page.locator("#detail table.nbest tbody tr")
+    assert rows.count() == 3
+    assert rows.nth(0).locator("td").all_text_contents() == ["black cat", "0.600", "1.00", "2.00", "100"]
+    rows.nth(0).get_by_role("button").click()
+    assert opened.texts("#detail .passage mark.picked") == ["black cat"]
+    assert rows.nth(0).get_attribute("aria-current") == "true"
+
+
+def test_comparison(opened):
+    table = opened.text("#comparison table")
+    assert f"{NUM_QUESTIONS} questions that both answer" in table
+    opened.page.get_by_role("button", name="1 got better").click()
+    assert count_of(opened) == 1
+    assert opened.text("#detail h3") == "Who saw another cat?"
+    assert "The black (F1 " in opened.text("#detail .answers")
+    opened.page.get_by_role("button", name="2 got worse").click()
+    assert count_of(opened) == 2
+    assert opened.page.locator("#list .row").count() == 2
+
+
+def test_roles(opened):
+    page = opened.page
+    for role, name in [
+        ("banner", None),
+        ("main", None),
+        ("navigation", "Parts of this page"),
+        ("search", "Filter the questions"),
+        ("listbox", "Questions"),
+        ("article", "The chosen question"),
+        ("status", None),
+        ("img", "Calibration"),
+        ("img", "Scores by threshold"),
+        ("img", re.compile("^Null odds")),
+        ("img", "Scores on the way"),
+        ("heading", "Questions"),
+        ("columnheader", "exact, %"),
+        ("rowheader", "what"),
+    ]:
+        found = page.get_by_role(role, name=name) if name else page.get_by_role(role)
+        assert found.count() >= 1, (role, name)
+    options = page.get_by_role("option").filter(has=page.locator("bdi"))
+    assert options.first.get_attribute("aria-setsize") == str(NUM_QUESTIONS)
+    unnamed = "[...document.querySelectorAll('button, select, input')].filter(e => !(e.textContent || e.labels?.length))"
+    assert page.evaluate(f"{unnamed}.length") == 0
+    assert page.evaluate("[...document.querySelectorAll('table')].every(t => t.querySelector('th[scope=col]'))")
+
+
+@pytest.mark.parametrize("qas_id", ["cat", "rtl", "tower", "lone \ud800"])
+def test_a_phone_needs_no_scrolling_sideways(browser, folder, qas_id):
+    number = [of[0] for of in HOSTILE].index(qas_id)
+    opened = Opened(browser, folder / "run/report.html", f"#n={number}", **PHONE)
+    for details in opened.page.locator("details").all():
+        details.evaluate("details => details.open = true")
+    widths = opened.page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]")
+    assert max(widths) <= 390
+    too_wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391).length"
+    assert opened.page.evaluate(too_wide) == 0
+    opened.close()
+
+
+def test_a_touch_leads_to_the_question(browser, folder):
+    opened = Opened(browser, folder / "run/report.html", **PHONE)
+    opened.page.locator("#list .row").nth(1).tap()
+    opened.page.wait_for_timeout(600)
+    top = opened.page.evaluate("document.querySelector('#detail').getBoundingClientRect().top")
+    assert -1 <= top < 300
+    opened.page.get_by_role("button", name="next ›").tap()
+    assert opened.page.locator('#list [aria-posinset="3"]').get_attribute("aria-selected") == "true"
+    opened.close()
+
+
+def test_light_and_dark(browser, folder):
+    def lightness(scheme):
+        opened = Opened(browser, folder / "run/report.html", color_scheme=scheme)
+        colours = opened.page.evaluate(
+            "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
+        )
+        opened.close()
+        return [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
+
+    back, text = lightness("light")
+    assert back > 700 > 150 > text
+    back, text = lightness("dark")
+    assert text > 600 > 150 > back
+
+
+def test_without_javascript_the_numbers_are_there(browser, folder):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((folder / "run/report.html").as_uri())
+    assert page.locator("#exact").text_content() == page.locator("#exact").text_content().strip() != ""
+    assert "The questions need JavaScript" in page.locator("#questions").text_content()
+    context.close()
+    assert NUL.count("\0") == 1, "the page was made of what it should stand"
