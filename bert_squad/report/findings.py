@@ -78,7 +78,8 @@ def _better_choices(results: Results, depths: list[Depth]) -> list[str]:
         return []
     last = depths[-1]
     return [
-        f"A right answer is among the first {last.depth} of the n-best list for {last.exact:.1f}\u00a0% of the questions; "
+        f"A right answer is among the first {last.depth} of the n-best list for "
+        f"{last.exact:.1f}\u00a0% of the questions; "
         f"{results.exact:.1f}\u00a0% are answered exactly. The difference is what a better choice could win."
     ]
 

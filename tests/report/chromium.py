@@ -13,7 +13,9 @@ def open_browser():
     """Start one; as root it has no sandbox, which then needs rights that root in a container lacks."""
     if CHROMIUM is None:
         pytest.skip("Chromium is absent: apt install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is absent: pip install playwright"
+    )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -1,7 +1,11 @@
 """The files of made-up runs, for reports: questions with hostile texts, their answers, and what a training leaves."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+
+from program import environment
 
 SECRET = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 RIGHT_TO_LEFT = "\u202eشارع القاهرة طويل جدا\u202c"
@@ -92,3 +96,11 @@ def make_hostile_run(folder: Path) -> Path:
     history = [{"step": step, "exact": 10.0 * step, "f1": 12.0 * step} for step in (1, 2, 3)]
     (run / "eval_history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
     return folder
+
+
+def write_report(*words, cwd):
+    """Run `bert-squad report` as a process of its own, which needs no TensorFlow; return what it says."""
+    command = [sys.executable, "-m", "bert_squad", "report", *words]
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
