@@ -2,18 +2,20 @@
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import logging
 
 from bert_squad import files
 from bert_squad.errors import BertSquadError
 from bert_squad.training.history import read_history
+from bert_squad.values import is_finite
 
 _EVENTS = "events.out.tfevents."
 _LOSS = "loss"
 _HEADER, _FOOTER = 12, 4  # bytes around a record: its length and a checksum, and another checksum
 _MOST_POINTS = 400
+_STEPS = range(2**53)  # what a picture can place
 
 Curve = list[tuple[int, float]]
 """Pairs of step and value, in the order of steps."""
@@ -41,10 +43,14 @@ def read_curves(folder: str) -> TrainingCurves:
         logging.warning("%s The report does without.", error)
         history = []
     exact, f1 = (
-        [(row["step"], row[name]) for row in history if isinstance(row.get(name), int | float)]
+        [(row["step"], row[name]) for row in history if _is_score(row.get(name)) and row["step"] in _STEPS]
         for name in ("exact", "f1")
     )
     return TrainingCurves(_thinned(_read_loss(folder)), exact, f1)
+
+
+def _is_score(value: Any) -> bool:
+    return is_finite(value, 0) and value <= 100
 
 
 def _read_loss(folder: str) -> Curve:

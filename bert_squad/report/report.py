@@ -58,7 +58,7 @@ def write_report(
         windows, no_windows = window_facts(results, run, vocab_file)
         groupings = group_questions(results, windows)
         depths, calibration = best_within(results.questions), calibrate(results.questions)
-        thresholds, curves = sweep_thresholds(results.questions), read_curves(output_dir)
+        thresholds, curves = sweep_thresholds(results.questions), read_curves(run.training)
     comparison = None
     if compare_with is not None:
         with doing(f"comparing with {compare_with}"):

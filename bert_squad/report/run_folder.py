@@ -1,5 +1,6 @@
 """Read what a run left in its output directory, as far as a report needs it. No TensorFlow here."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from bert_squad.json_files import read_json
 from bert_squad.run_record import RUN_RECORD, read_record
 
 OFFSETS = "predictions_offsets.json"
+# Where a training keeps answers beside its last ones; the modules that write them load TensorFlow.
+_BEST, _EVALUATIONS = "best", "evaluations"
 _LEGACY_EMPTY = "empty"  # what version 1.1 answers where a window offers nothing
 
 
@@ -25,7 +28,8 @@ class RunFolder(NamedTuple):
       nbest: question id → entries of nbest_predictions.json, the most probable first; None without the file.
       null_odds: question id → odds of no answer; None without the file.
       offsets: question id → what predictions_offsets.json says of it; empty without the file.
-      record: run.json; empty without one.
+      training: the directory of the training: the same, or that in whose `best` or `evaluations` this one is.
+      record: run.json of the directory, else of the training; empty without one.
     """
 
     path: str
@@ -33,17 +37,22 @@ class RunFolder(NamedTuple):
     nbest: dict[str, list[dict[str, Any]]] | None
     null_odds: dict[str, float] | None
     offsets: dict[str, Any]
+    training: str
     record: dict[str, Any]
 
     def flag(self, name: str) -> Any:
         """Return the value of a flag of the run, as its record has it; None where it says nothing."""
-        sessions = self.record.get("sessions")
-        latest = sessions[-1] if isinstance(sessions, list) and sessions else None
-        of_latest = latest.get("flags") if isinstance(latest, dict) else None
-        for flags in (self.record.get("flags"), of_latest):
-            if isinstance(flags, dict) and name in flags:
-                return flags[name]
-        return None
+        return _flag_of(self.record, name)
+
+
+def _flag_of(record: Mapping[str, Any], name: str) -> Any:
+    sessions = record.get("sessions")
+    latest = sessions[-1] if isinstance(sessions, list) and sessions else None
+    of_latest = latest.get("flags") if isinstance(latest, dict) else None
+    for flags in (record.get("flags"), of_latest):
+        if isinstance(flags, dict) and name in flags:
+            return flags[name]
+    return None
 
 
 def read_predictions_file(folder: str) -> dict[str, str]:
@@ -94,7 +103,21 @@ def read_run_folder(folder: str) -> RunFolder:
         raise DataError(
             f"The offsets of predictions {offsets_path} should be an object with question ids as keys."
         )
-    return RunFolder(folder, predictions, nbest, null_odds, offsets, read_record(folder) or {})
+    training = training_folder(folder)
+    record = read_record(folder) or read_record(training) or {}
+    return RunFolder(folder, predictions, nbest, null_odds, offsets, training, record)
+
+
+def training_folder(folder: str) -> str:
+    """Return the directory of the training whose answers lie in a directory.
+
+    >>> training_folder("out"), training_folder("out/best"), training_folder("out/evaluations/1000/")
+    ('out', 'out', 'out')
+    """
+    above, name = os.path.split(folder.rstrip("/"))
+    if above and name == _BEST:
+        return above
+    return os.path.dirname(above) or folder if os.path.basename(above) == _EVALUATIONS else folder
 
 
 def _check_has_all(predictions: Mapping[str, str], values: Mapping[str, Any], path: str) -> None:
@@ -125,9 +148,11 @@ def recorded_predict_file(run: RunFolder) -> str:
     Raises:
       ConfigError: when there is none, or it is not there any more; it names the flag.
     """
-    scores = run.record.get("scores")
-    of_scores = scores.get("predict_file") if isinstance(scores, dict) else None
-    named = of_scores or run.flag("predict_file")
+    named = None
+    for record in (run.record, read_record(run.training) or {}):
+        scores = record.get("scores")
+        of_scores = scores.get("predict_file") if isinstance(scores, dict) else None
+        named = named or of_scores or _flag_of(record, "predict_file")
     if not isinstance(named, str) or not named:
         raise ConfigError(
             f"Nothing in {run.path} says which questions were answered ({RUN_RECORD} names no predict_file); give "
