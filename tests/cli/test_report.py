@@ -219,3 +219,19 @@ def test_a_vocabulary_that_is_named_must_be_one(folder):
     assert "gone.txt" in refusal(folder, "run", ASKED, "--vocab_file=gone.txt")
     report(folder, "run", ASKED, f"--vocab_file={golden('tiny/vocab_uncased.txt')}")
     assert "whether a window can hold the answer" in (folder / "run/report.html").read_text()
+
+
+def test_a_hostile_record_is_text(folder):
+    script = "</script><script>alert(1)</script>"
+    record = {
+        "kind": "bert_squad training",
+        "init_checkpoint": f"a\0b\ud800{script}",
+        f"<b>{script}": [None, {"c": 1.5}],
+    }
+    write_json(folder / "run/run.json", record)
+    report(folder, "run", ASKED)
+    page = (folder / "run/report.html").read_text(encoding="utf-8")
+    assert script not in page
+    assert r"a\x00b\ud800&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "&lt;b&gt;&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;[2].c" in page
+    assert "\0" not in page

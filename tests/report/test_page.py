@@ -2,8 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
+from program import ROOT, environment
 from report.chromium import Opened, open_browser
 from report.report_files import (
     CAT,
@@ -182,6 +185,8 @@ def test_groups_search_and_order(opened):
     assert count_of(opened) == 0
     assert opened.text("#detail") == "No question is like that."
     search_for(opened, "")
+    assert count_of(opened) == NUM_QUESTIONS
+    assert opened.page.locator("#detail h3").count() == 1, "there is one again"
     opened.page.select_option("#order", "odds")
     assert opened.text("#list .row div") == "Why is that?"
     opened.page.select_option("#order", "f1")
@@ -203,6 +208,7 @@ def test_keys(opened):
     page.keyboard.press("j")
     assert opened.text("#detail h3") == HOSTILE[1][1]
     assert page.evaluate("location.hash") == "#q=again"
+    assert opened.text("#place") == f"Question 2 of {NUM_QUESTIONS}: {HOSTILE[1][1]}", "for a screen reader"
     page.keyboard.press("j")
     page.keyboard.press("k")
     page.keyboard.press("k")
@@ -385,3 +391,20 @@ def test_without_javascript_the_numbers_are_there(browser, folder):
     assert "The questions need JavaScript" in page.locator("#questions").text_content()
     context.close()
     assert NUL.count("\0") == 1, "the page was made of what it should stand"
+
+
+def test_the_picture_in_docs_can_be_drawn_again(folder, tmp_path, browser):
+    assert browser.is_connected(), "the test skips where there is none"
+    picture = tmp_path / "report.png"
+    command = [
+        sys.executable,
+        str(ROOT / "docs/draw_report.py"),
+        f"--picture={picture}",
+        "--width=500",
+        "--height=400",
+    ]
+    subprocess.run([*command, f"--report={folder / 'run/report.html'}"], check=True, env=environment())
+    header = picture.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [int.from_bytes(header[place : place + 4], "big") for place in (16, 20)] == [500, 400]
+    assert (ROOT / "docs/report.png").stat().st_size < 200_000

@@ -36,7 +36,7 @@ def test_the_bootstrap_is_the_same_again_and_of_its_seed():
     assert bootstrap_interval([0.5, 0.5]) == (0.5, 0.5)
 
 
-@pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (0, 5), (7, 3), (40, 61), (3000, 2800)])
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (0, 5), (7, 3), (40, 61), (300, 260)])
 def test_mcnemar_is_the_binomial_distribution_itself(better, worse):
     total = better + worse
     tail = sum(Fraction(math.comb(total, k), 2**total) for k in range(min(better, worse) + 1))

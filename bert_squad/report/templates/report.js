@@ -89,7 +89,7 @@
     return (row) => isKind(row) && isGroup(row) && (!words || haystacks[row].includes(words));
   }
 
-  function refresh() {
+  function refresh(keeps = true) {
     const isShown = passes();
     found = [];
     for (let row = 0; row < rows.id.length; row++) if (isShown(row)) found.push(row);
@@ -98,9 +98,11 @@
     count.textContent = `${found.length.toLocaleString("en")} of ${rows.id.length.toLocaleString("en")} questions`;
     inner.style.height = `${found.length * ROW}px`;
     list.scrollTop = 0;
-    if (found.length && !found.includes(chosen)) choose(found[0]);
-    else paint();
-    if (!found.length) show(-1);
+    if (found.length) choose(keeps && found.includes(chosen) ? chosen : found[0]);
+    else {
+      paint();
+      show(-1);
+    }
   }
 
   // The list: only the rows that are seen are there.
@@ -184,6 +186,7 @@
   }
 
   function show(row, picked = null, whole = false) {
+    byId("place").textContent = row < 0 ? "" : `Question ${found.indexOf(row) + 1} of ${found.length}: ${visible(rows.question[row].slice(0, 300))}`;
     if (row < 0) {
       detail.replaceChildren(element("p", { class: "nothing" }, "No question is like that."));
       return;
@@ -301,9 +304,10 @@
   }
 
   function listen() {
-    for (const name of ["outcome", "group", "order"]) controls[name].addEventListener("change", refresh);
+    for (const name of ["outcome", "group"]) controls[name].addEventListener("change", () => refresh());
+    controls.order.addEventListener("change", () => refresh(false)); // what is first is asked for
     let waiting = 0;
-    controls.search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(refresh, 120); });
+    controls.search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => refresh(), 120); });
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
     list.addEventListener("scroll", paint, { passive: true });
     list.addEventListener("click", (event) => {
