@@ -21,6 +21,7 @@ from bert_squad.report.thresholds import sweep_thresholds
 from bert_squad.report.window_facts import window_facts
 
 _ROUNDING = 1e-6  # of a score in percent
+_LARGEST = 1e12  # of what is compared
 
 
 def write_report(
@@ -134,6 +135,7 @@ def _other_scores(run: RunFolder, results: Results) -> list[str]:
         for name, value in results.metrics.items()
         if isinstance(content, dict)
         and isinstance(content.get(name), int | float)
+        and abs(content[name]) < _LARGEST
         and abs(content[name] - value) > _ROUNDING
     ]
     if not differing:

@@ -112,6 +112,8 @@ def test_scores_of_other_predictions_are_told_apart(folder):
     write_json(folder / "run/eval_results.json", {"exact_match": 50.0, "f1": 83.33333333333333})
     report(folder, "run", ASKED)
     assert "has other scores" not in (folder / "run/report.html").read_text()
+    write_json(folder / "run/eval_results.json", {"exact_match": 10**400, "f1": None})
+    report(folder, "run", ASKED)
     write_json(folder / "run/eval_results.json", {"exact_match": 100.0, "f1": 83.33333333333333})
     report(folder, "run", ASKED)
     assert (
