@@ -30,6 +30,7 @@ REPORT = "report.html"
 GENERATOR = "bert-squad report"
 _MARK = f'<meta name="generator" content="{GENERATOR}">'
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_SCRIPTS = ("texts.js", "question.js", "report.js")  # one script, in this order
 _START = 1000  # bytes of a file, among which the mark is
 
 
@@ -108,7 +109,8 @@ def render(facts: Facts, packed: PackedRows) -> str:
     )
     environment.filters["shown"] = shown
     environment.globals["score_bar"] = score_bar
-    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
+    style, *scripts = (loader.get_source(environment, name)[0] for name in ("report.css", *_SCRIPTS))
+    script = "\n".join(scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         facts=facts,
