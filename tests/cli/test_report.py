@@ -1,6 +1,8 @@
 """`bert-squad report`: which files it takes, what it refuses in which words, and that it writes all or nothing."""
 
+import gzip
 import json
+import re
 import shutil
 
 import pytest
@@ -91,6 +93,27 @@ def test_the_record_says_which_questions(folder):
     assert ": 1 questions" in report(folder, "run").stdout
     assert ": 2 questions" in report(folder, "run", ASKED).stdout
     assert ": 1 questions" in report(folder, "run", ASKED, "--max_predict_questions=1").stdout
+
+
+def test_questions_come_in_any_form(folder):
+    report(folder, "run", ASKED)
+    expected = (folder / "run/report.html").read_text()
+    lines = [
+        json.dumps(
+            {
+                "id": i,
+                "question": q,
+                "context": c,
+                "answers": {"text": golds, "answer_start": [c.index(golds[0])]},
+            }
+        )
+        for i, q, c, golds in QUESTIONS
+    ]
+    (folder / "dev.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    report(folder, "run", "--predict_file=dev.jsonl.*")
+    page = (folder / "run/report.html").read_text()
+    rows = re.compile('<script type="application/gzip" id="rows">(.*?)</script>')
+    assert rows.search(page)[1] == rows.search(expected)[1]
 
 
 def test_null_odds_may_be_absent(folder):

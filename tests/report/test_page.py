@@ -274,9 +274,26 @@ def test_nbest_entries_can_be_marked(opened):
     rows = opened.page.locator("#detail table.nbest tbody tr")
     assert rows.count() == 3
     assert rows.nth(0).locator("td").all_text_contents() == ["black cat", "0.600", "1.00", "2.00", "100"]
-    rows.nth(0).get_by_role("button").click()
+    rows.nth(0).get_by_role("button").focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.evaluate("document.activeElement.textContent") == "black cat", (
+        "the focus is where it was"
+    )
     assert opened.texts("#detail .passage mark.picked") == ["black cat"]
     assert rows.nth(0).get_attribute("aria-current") == "true"
+
+
+def test_one_can_step_through_by_buttons_alone(opened):
+    choose(opened, "cat")
+    opened.page.get_by_role("button", name="next ›").focus()
+    opened.page.keyboard.press("Enter")
+    opened.page.keyboard.press("Enter")
+    assert opened.text("#place").startswith("Question 3 of")
+    opened.page.get_by_role("button", name="‹ previous").focus()
+    for _ in range(3):
+        opened.page.keyboard.press("Enter")
+    assert opened.text("#place").startswith("Question 1 of")
+    assert opened.page.evaluate("document.activeElement.id") == "detail", "there is none before it"
 
 
 def test_comparison(opened):
@@ -408,3 +425,24 @@ def test_the_picture_in_docs_can_be_drawn_again(folder, tmp_path, browser):
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     assert [int.from_bytes(header[place : place + 4], "big") for place in (16, 20)] == [500, 400]
     assert (ROOT / "docs/report.png").stat().st_size < 200_000
+
+
+@pytest.mark.slow
+def test_a_report_of_squads_size(browser, tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks/report.py"),
+        "--questions=10570",
+        f"--folder={tmp_path}",
+    ]
+    subprocess.run(command, check=True, env=environment())
+    assert (tmp_path / "report.html").stat().st_size < 15_000_000
+    opened = Opened(browser, tmp_path / "report.html")
+    opened.page.select_option("#outcome", "all")
+    assert count_of(opened) == 10570
+    opened.page.locator("#list").focus()
+    opened.page.keyboard.press("End")
+    assert opened.text("#place").startswith("Question 10570 of 10570")
+    assert opened.page.locator("#detail .nbest tbody tr").count() > 10
+    assert opened.complaints == []
+    opened.close()

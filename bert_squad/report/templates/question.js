@@ -4,12 +4,21 @@ const AROUND = 1500; // characters beside the marks of a longer one
 
 function stepButton(text, by) {
   const place = found.indexOf(chosen) + by;
-  const button = element("button", { type: "button", disabled: place < 0 || place >= found.length ? "" : null }, text);
+  const button = element("button", { type: "button", "data-focus": text, disabled: place < 0 || place >= found.length ? "" : null }, text);
   button.addEventListener("click", () => step(by));
   return button;
 }
 
+// Show a question; `picked` is the number of an n-best entry to mark, `whole` shows all of a long passage.
 function show(row, picked = null, whole = false) {
+  const focused = detail.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  fill(row, picked, whole);
+  if (focused === undefined) return;
+  const again = [...detail.querySelectorAll("[data-focus]")].find((of) => of.dataset.focus === focused && !of.disabled);
+  (again || detail).focus({ preventScroll: true }); // what had it was replaced
+}
+
+function fill(row, picked, whole) {
   byId("place").textContent = row < 0 ? "" : `Question ${found.indexOf(row) + 1} of ${found.length}: ${visible(rows.question[row].slice(0, 300))}`;
   if (row < 0) {
     detail.replaceChildren(element("p", { class: "nothing" }, "No question is like that."));
@@ -75,7 +84,7 @@ function passage(text, marks, row, picked, whole) {
   }
   if (end < text.length) made.append(" …");
   if (begin === 0 && end === text.length) return made;
-  const button = element("button", { type: "button" }, `Show all ${text.length.toLocaleString("en")} characters of the passage`);
+  const button = element("button", { type: "button", "data-focus": "whole" }, `Show all ${text.length.toLocaleString("en")} characters of the passage`);
   button.addEventListener("click", () => show(row, picked, true));
   return element("div", {}, made, button);
 }
@@ -85,7 +94,7 @@ function nbest(row, entries, text, picked) {
   const heads = ["#", "text", "probability", "start", "end", "F1"];
   const body = entries.map(([start, end, probability, startLogit, endLogit, f1, exact], index) => {
     const words = start >= 0 ? text.slice(start, end) : end;
-    const button = element("button", { type: "button", class: "link", dir: "auto" }, answer(words));
+    const button = element("button", { type: "button", class: "link", dir: "auto", "data-focus": index }, answer(words));
     button.addEventListener("click", () => show(row, index));
     const cells = [probability.toFixed(3), startLogit.toFixed(2), endLogit.toFixed(2), String(f1)];
     return element("tr", { class: exact ? "exact-entry" : null, "aria-current": index === picked ? "true" : null },
