@@ -18,7 +18,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["bert_squad", "bert_squad.*"]),
-    package_data={"bert_squad": ["py.typed"], "bert_squad.explain": ["*.j2", "*.css", "*.js"]},
+    package_data={
+        "bert_squad": ["py.typed"],
+        "bert_squad.explain": ["*.j2", "*.css", "*.js"],
+        "bert_squad.report": ["templates/*"],
+    },
     py_modules=["run_squad"],
     install_requires=[
         f"tensorflow{LINE}",
@@ -44,6 +48,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.170",
+            "playwright>=1.50",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
         ],

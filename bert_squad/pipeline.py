@@ -23,13 +23,14 @@ from bert_squad.answers.null_threshold import (
 )
 from bert_squad.answers.prediction import Predictor, make_predictor
 from bert_squad.answers.prediction_files import (
+    EVAL_RESULTS,
     NBEST_PREDICTIONS,
     NULL_ODDS,
     OFFSETS,
     PREDICTION_LOCK,
     PREDICTIONS,
 )
-from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions, sample_questions, score_folder
+from bert_squad.answers.scoring import ScoredQuestions, sample_questions, score_folder
 from bert_squad.bert_config import BertConfig
 from bert_squad.checkpoints import directory, state_file
 from bert_squad.checkpoints.loading import check_loadable

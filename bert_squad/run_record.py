@@ -97,14 +97,15 @@ def describe_run(
         | dict(choices)
         | {name: value for name, value in later.items() if value != _LATER_FLAGS[name]},
         "model": bert_config.to_dict(),
-        "vocabulary": {"file": config.vocab_file, "sha256": _hash_of_vocabulary(vocab)},
+        "vocabulary": {"file": config.vocab_file, "sha256": hash_of_vocabulary(vocab)},
         "train_data": None if train_data is None else {"file": config.train_file, "sha256": train_data},
         "init_checkpoint": config.init_checkpoint,
         "tensorflow": tf.__version__,
     }
 
 
-def _hash_of_vocabulary(vocab: Mapping[str, int]) -> str:
+def hash_of_vocabulary(vocab: Mapping[str, int]) -> str:
+    """Return the SHA-256 of a vocabulary by which records compare it: of its pieces and their ids."""
     pieces = sorted((index, piece) for piece, index in vocab.items() if piece)
     return hashlib.sha256(json.dumps(pieces).encode()).hexdigest()
 

@@ -37,6 +37,7 @@ ROOMS = [
     "serving",
     "bulk",
     "explain",
+    "report",
     "pipeline",
     "cli",
 ]
@@ -96,6 +97,8 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.explain.page",
     "bert_squad.explain.picture",
     "bert_squad.explain.words",
+    "bert_squad.report.page",
+    "bert_squad.report.report",
     "bert_squad.cli.answer",
     "bert_squad.cli.data",
     "bert_squad.cli.ask",
@@ -106,6 +109,7 @@ WITHOUT_TENSORFLOW = [
     "bert_squad.cli.explain",
     "bert_squad.cli.flags",
     "bert_squad.cli.main",
+    "bert_squad.cli.report",
     "bert_squad.cli.streams",
 ]
 

@@ -23,6 +23,7 @@ _IMPORTED = (
     "bert_squad.cli.main",
     "bert_squad.cli.ask",
     "bert_squad.cli.checkpoint",
+    "bert_squad.report.report",
     "bert_squad.checkpoints.convert",
     "bert_squad.serving.export",
     "bert_squad.serving.saved_model",

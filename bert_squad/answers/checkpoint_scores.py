@@ -6,8 +6,14 @@ from absl import logging
 
 from bert_squad import files, whole_files
 from bert_squad.activity import doing
-from bert_squad.answers.prediction_files import NBEST_PREDICTIONS, NULL_ODDS, OFFSETS, PREDICTIONS
-from bert_squad.answers.scoring import EVAL_RESULTS, ScoredQuestions
+from bert_squad.answers.prediction_files import (
+    EVAL_RESULTS,
+    NBEST_PREDICTIONS,
+    NULL_ODDS,
+    OFFSETS,
+    PREDICTIONS,
+)
+from bert_squad.answers.scoring import ScoredQuestions
 from bert_squad.checkpoints import directory
 from bert_squad.checkpoints.tf1 import checkpoint_files
 from bert_squad.errors import CheckpointError, DamagedCheckpointError, OutputError

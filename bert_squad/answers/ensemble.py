@@ -43,15 +43,7 @@ def read_run(nbest_file: str, null_odds_file: str | None) -> RunAnswers:
     Raises:
       DataError: when a file cannot be read or is something else; it names the file and the question.
     """
-    nbest = read_json(nbest_file, "n-best answers", flag="--nbest")
-    if not isinstance(nbest, dict):
-        raise DataError(f"The n-best answers {nbest_file} should be an object with question ids as keys.")
-    for qas_id, entries in nbest.items():
-        if not isinstance(entries, list) or not entries or not all(map(_is_entry, entries)):
-            raise DataError(
-                f"Question {shown_id(qas_id)} of the n-best answers {nbest_file} should have a list of objects with "
-                "'text', 'probability' (0 to 1), 'start_logit' and 'end_logit'; give a nbest_predictions.json."
-            )
+    nbest = read_nbest(nbest_file, "--nbest")
     odds = None if null_odds_file is None else read_null_odds(null_odds_file)
     if odds is not None:
         infinite = next((qas_id for qas_id, value in odds.items() if math.isinf(value)), None)
@@ -62,6 +54,28 @@ def read_run(nbest_file: str, null_odds_file: str | None) -> RunAnswers:
             )
         _check_same_questions(nbest, nbest_file, odds, str(null_odds_file))
     return RunAnswers(nbest_file, nbest, odds)
+
+
+def read_nbest(nbest_file: str, flag: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return question id → entries of nbest_predictions.json, with finite numbers and at least one entry each.
+
+    Args:
+      nbest_file: its path.
+      flag: that named it, for messages.
+
+    Raises:
+      DataError: when it cannot be read or is something else; it names the file and the question.
+    """
+    nbest = read_json(nbest_file, "n-best answers", flag=flag)
+    if not isinstance(nbest, dict):
+        raise DataError(f"The n-best answers {nbest_file} should be an object with question ids as keys.")
+    for qas_id, entries in nbest.items():
+        if not isinstance(entries, list) or not entries or not all(map(_is_entry, entries)):
+            raise DataError(
+                f"Question {shown_id(qas_id)} of the n-best answers {nbest_file} should have a list of objects with "
+                "'text', 'probability' (0 to 1), 'start_logit' and 'end_logit'; give a nbest_predictions.json."
+            )
+    return nbest
 
 
 def _is_entry(entry: Any) -> bool:

@@ -118,7 +118,14 @@ def _format_value(name: str, value: float) -> str:
     return f"{value:.6g}" if name.endswith(("_thresh", "_threshold")) else f"{value:.2f}"
 
 
-class _Score(NamedTuple):
+class Score(NamedTuple):
+    """How well one answer does.
+
+    Attributes:
+      exact: 1.0 when it is one of the right answers, else 0.0.
+      f1: the harmonic mean of the precision and recall of its words, from 0 to 1.
+    """
+
     exact: float
     f1: float
 
@@ -136,21 +143,37 @@ def _f1(prediction: Sequence[str], answer: Sequence[str], empty_matches_empty: b
     """Return the harmonic mean of precision and recall of the tokens, from 0 to 1."""
     if not prediction or not answer:
         return float(empty_matches_empty and not prediction and not answer)
-    num_same = sum((collections.Counter(prediction) & collections.Counter(answer)).values())
-    if num_same == 0:
+    if set(prediction).isdisjoint(answer):
         return 0.0
+    num_same = sum((collections.Counter(prediction) & collections.Counter(answer)).values())
     precision, recall = num_same / len(prediction), num_same / len(answer)
     return 2 * precision * recall / (precision + recall)
 
 
-def _best_score(prediction: str, answers: Iterable[str], empty_matches_empty: bool) -> _Score:
-    """Score a prediction against the answer that suits it best, for each of the two measures."""
-    tokens = normalized_tokens(prediction)
-    golds = [normalized_tokens(answer) for answer in answers]
-    return _Score(
-        float(max(tokens == gold for gold in golds)),
-        max(_f1(tokens, gold, empty_matches_empty) for gold in golds),
-    )
+def score_answers(predictions: Iterable[str], answers: Sequence[str], *, is_version_2: bool) -> list[Score]:
+    """Score predictions for one question, each against the answer that suits it best, for each of the two measures.
+
+    Args:
+      predictions: what is scored.
+      answers: the right answers; none when the question is unanswerable, which is of version 2 alone.
+      is_version_2: score as the official script of SQuAD 2.0 does.
+
+    Returns:
+      A score for each prediction.
+
+    >>> score_answers(["the cat", "cat food", ""], ["Cat"], is_version_2=True)
+    [Score(exact=1.0, f1=1.0), Score(exact=0.0, f1=0.6666666666666666), Score(exact=0.0, f1=0.0)]
+    """
+    golds = [normalized_tokens(answer) for answer in dict.fromkeys(answers)]
+    if is_version_2:
+        golds = [gold for gold in golds if gold] or [[]]
+
+    def score(tokens: list[str]) -> Score:
+        # In 1.1, unlike in 2.0, no token in common is 0 even if there are no tokens at all.
+        f1 = max(_f1(tokens, gold, empty_matches_empty=is_version_2) for gold in golds)
+        return Score(float(tokens in golds), f1)
+
+    return [score(normalized_tokens(prediction)) for prediction in predictions]
 
 
 def _version_1_metrics(questions: Sequence[Question], predictions: Mapping[str, str]) -> dict[str, float]:
@@ -158,8 +181,7 @@ def _version_1_metrics(questions: Sequence[Question], predictions: Mapping[str, 
     exact = f1 = 0.0
     for question in questions:
         if question.qas_id in predictions:
-            # Here, unlike in 2.0, no token in common is 0 even if there are no tokens at all.
-            score = _best_score(predictions[question.qas_id], question.answers, empty_matches_empty=False)
+            (score,) = score_answers([predictions[question.qas_id]], question.answers, is_version_2=False)
             exact += score.exact
             f1 += score.f1
     return {"exact_match": 100.0 * exact / len(questions), "f1": 100.0 * f1 / len(questions)}
@@ -178,11 +200,7 @@ def _version_2_metrics(
     if not answers_of:
         raise DataError("None of the questions has a prediction; do the predictions belong to this data set?")
     scores = {
-        qas_id: _best_score(
-            predictions[qas_id],
-            [answer for answer in answers if normalized_tokens(answer)] or [""],
-            empty_matches_empty=True,
-        )
+        qas_id: score_answers([predictions[qas_id]], answers, is_version_2=True)[0]
         for qas_id, answers in answers_of.items()
     }
     odds = dict.fromkeys(predictions, 0.0) if null_odds is None else null_odds
@@ -195,7 +213,7 @@ def _version_2_metrics(
     if na_prob_thresh is not None:
         for qas_id, answers in answers_of.items():
             if odds[qas_id] > na_prob_thresh:
-                final[qas_id] = _Score(float(not answers), float(not answers))
+                final[qas_id] = Score(float(not answers), float(not answers))
 
     metrics = _mean_scores("", final.values())
     metrics |= _mean_scores("HasAns_", [final[qas_id] for qas_id, answers in answers_of.items() if answers])
@@ -203,7 +221,7 @@ def _version_2_metrics(
         "NoAns_", [final[qas_id] for qas_id, answers in answers_of.items() if not answers]
     )
     if null_odds is not None:
-        for name in _Score._fields:
+        for name in Score._fields:
             measure = {qas_id: getattr(score, name) for qas_id, score in scores.items()}
             best, threshold = _best_threshold(measure, answers_of, predictions, null_odds)
             metrics[f"best_{name}"] = 100.0 * best / len(scores)
@@ -211,7 +229,7 @@ def _version_2_metrics(
     return metrics
 
 
-def _mean_scores(prefix: str, scores: Collection[_Score]) -> dict[str, float]:
+def _mean_scores(prefix: str, scores: Collection[Score]) -> dict[str, float]:
     if not scores:
         return {}
     return {

@@ -21,6 +21,7 @@ PREDICTIONS = "predictions.json"
 NBEST_PREDICTIONS = "nbest_predictions.json"
 NULL_ODDS = "null_odds.json"
 OFFSETS = "predictions_offsets.json"
+EVAL_RESULTS = "eval_results.json"  # the scores of the answers in the same directory
 PREDICTION_LOCK = ".bert_squad.prediction.lock"  # of whoever writes them
 
 

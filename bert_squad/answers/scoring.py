@@ -11,10 +11,8 @@ from bert_squad import files, whole_files
 from bert_squad.answers.answering import PreparedQuestions
 from bert_squad.answers.metrics import evaluate
 from bert_squad.answers.metrics_input import QuestionSet
-from bert_squad.answers.prediction_files import NULL_ODDS, PREDICTIONS, json_key
+from bert_squad.answers.prediction_files import EVAL_RESULTS, NULL_ODDS, PREDICTIONS, json_key
 from bert_squad.data.examples import SquadExample
-
-EVAL_RESULTS = "eval_results.json"
 
 
 def score_folder(

@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "data": ("bert_squad.cli.data", "check a data set, or convert it"),
     "evaluate": ("bert_squad.cli.evaluate", "score predictions made earlier, or every checkpoint of a run"),
     "ensemble": ("bert_squad.cli.ensemble", "combine the n-best files of several runs"),
+    "report": ("bert_squad.cli.report", "write a page that shows what a run gets right and wrong"),
     "ask": ("bert_squad.cli.ask", "ask an exported model about a passage"),
     "explain": ("bert_squad.cli.explain", "show why an answer is the maximum scoring span"),
     "answer": (

@@ -217,3 +217,14 @@ def test_engines(tmp_path):
         "openvino, int8 and bfloat16",
     ]
     assert lines[1][4] == lines[3][5] == "0"
+
+
+def test_report(tmp_path):
+    done = run_program(
+        "--questions=20", "--version_2", f"--folder={tmp_path}", program="benchmarks/report.py"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(
+        r"^20 questions: 0\.\d MB, written in \d+\.\d s with \d\.\d GB of memory$", done.stdout, re.MULTILINE
+    )
+    assert "Answer or no answer" in (tmp_path / "report.html").read_text(encoding="utf-8")
