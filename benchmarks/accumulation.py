@@ -3,8 +3,9 @@
     python benchmarks/accumulation.py [--parts=1,2,4,8] [--recompute=no,yes] [--batch_size=16]
 
 Each measurement is a process of its own, so that its peak is its own; all of a round take turns. What a process takes
-that has the model and its optimizer, but trains nothing, is taken off. Ratios are those of the first row's figures in
-the same round, their medians and ranges. Weights and ids are random.
+that has the model and its optimizer, but trains nothing, is taken off. Ratios are to the first row's figures of the
+same round, their medians and ranges; that of times is of processor time, which other jobs of the machine change less.
+Weights and ids are random.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def parse_flags() -> argparse.Namespace:
 
 
 def measure(flags: argparse.Namespace) -> dict[str, float]:
-    """Train some steps in this process; return the median seconds of one and the peak memory in MB."""
+    """Train some steps in this process; return a step's median seconds, by clock and processor, and the peak in MB."""
     sys.path.insert(0, str(ROOT))
     import tensorflow as tf
 
@@ -63,7 +64,7 @@ def measure(flags: argparse.Namespace) -> dict[str, float]:
     model, optimizer = random_model(sizes, ONE_DEVICE, compute_dtype=flags.dtype, pad_to=flags.pad_to)
     rows = random_rows(flags.batch_size, flags.seq_length)
     batch = {name: tf.constant(values) for name, values in rows.items()}
-    seconds = [0.0]
+    seconds, of_processor = [0.0], [0.0]
     num_parts, recompute = flags.one.split(",")
     if num_parts != "0":
         train_step = training_step(
@@ -74,13 +75,18 @@ def measure(flags: argparse.Namespace) -> dict[str, float]:
             num_parts=int(num_parts),
             recompute=recompute == "yes",
         )
-        seconds = []
+        seconds, of_processor = [], []
         for step in range(flags.steps + 1):
-            started = time.perf_counter()
+            started, processor_started = time.perf_counter(), time.process_time()
             float(train_step(tf.constant(step), batch)[0])
             seconds.append(time.perf_counter() - started)
+            of_processor.append(time.process_time() - processor_started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": statistics.median(seconds[1:] or seconds), "megabytes": peak}
+    return {
+        "seconds": statistics.median(seconds[1:] or seconds),
+        "processor_seconds": statistics.median(of_processor[1:] or of_processor),
+        "megabytes": peak,
+    }
 
 
 def measured(num_parts: int, recompute: str = "no") -> dict[str, float]:
@@ -113,12 +119,14 @@ def main() -> None:
         "parts  rows at a time  recompute  peak above that, MB  seconds a step  ratio of peaks    ratio of times"
     )
     of_rows = list(zip(*rounds, strict=True))
-    peaks = [[measured["megabytes"] - without for measured in of_row] for of_row in of_rows]
-    seconds = [[measured["seconds"] for measured in of_row] for of_row in of_rows]
-    for (num_parts, how), peak, taken in zip(rows, peaks, seconds, strict=True):
+    peaks = [[result["megabytes"] - without for result in of_row] for of_row in of_rows]
+    seconds = [[result["seconds"] for result in of_row] for of_row in of_rows]
+    of_processor = [[result["processor_seconds"] for result in of_row] for of_row in of_rows]
+    for row, peak, taken, processor in zip(rows, peaks, seconds, of_processor, strict=True):
+        num_parts, how = row
         print(
             f"{num_parts:5} {flags.batch_size // num_parts:15} {how:>10} {statistics.median(peak):20.0f} "
-            f"{statistics.median(taken):15.2f}  {ratio(peak, peaks[0]):16}  {ratio(taken, seconds[0])}"
+            f"{statistics.median(taken):15.2f}  {ratio(peak, peaks[0]):16}  {ratio(processor, of_processor[0])}"
         )
 
 

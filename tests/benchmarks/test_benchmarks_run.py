@@ -145,11 +145,21 @@ def test_choices(tiny_flags):
 
 def test_accumulation():
     sizes = ["--hidden_size=32", "--num_layers=1", "--num_heads=2", "--seq_length=32"]
-    flags = ["--parts=1,2", "--batch_size=4", "--steps=1"]
+    flags = ["--parts=1,2", "--recompute=no,yes", "--batch_size=4", "--steps=1"]
     done = run_program(*sizes, *flags, program="benchmarks/accumulation.py")
     assert done.returncode == 0, done.stderr[-3000:]
-    rows = re.findall(r"^ +(\d) +(\d) +-?\d+ +\d+\.\d\d$", done.stdout, re.MULTILINE)
-    assert rows == [("1", "4"), ("2", "2")], done.stdout
+    number = r"-?\d+\.\d\d"
+    ratio = rf"{number} \({number}-{number}\)"
+    row = rf"^ +(\d) +(\d) +(no|yes) +-?\d+ +{number} +{ratio} +{ratio}$"
+    rows = re.findall(row, done.stdout, re.MULTILINE)
+    assert rows == [("1", "4", "no"), ("1", "4", "yes"), ("2", "2", "no"), ("2", "2", "yes")], done.stdout
+
+
+def test_curves():
+    done = run_program("--models=tiny", "--steps=3", "--summary_steps=2", program="benchmarks/curves.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    line = r"^tiny: \d+\.\d ms a step, curves \d+\.\d{4} ms, ratio 1\.\d{5}$"
+    assert re.search(line, done.stdout, re.MULTILINE), done.stdout
 
 
 def test_accelerator():

@@ -95,6 +95,7 @@ def test_layerwise_decay_reaches_the_training(plain, folder):
     assert changes[1] < 1e-4 * changes[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_goes_on_to_the_same_bits_recomputing_layers(folder):
     """What a run does to take less memory is no part of what it is: it may change on the way."""
     flags = ["--trainable=kernel|cls/", "--layerwise_lr_decay=0.5"]

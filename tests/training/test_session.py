@@ -28,7 +28,7 @@ def given(monkeypatch):
 
 
 @pytest.mark.parametrize("begins_from", [None, str(FOLDER / "output/model.ckpt-0")])
-def test_flags_reach_the_step_and_the_shuffle(given, begins_from, tmp_path):
+def test_flags_reach_the_step_and_the_shuffle(given, begins_from, infos, tmp_path):
     config = SquadConfig(
         bert_config_file=str(FOLDER / "bert_config.json"),
         vocab_file=str(FOLDER / "vocab.txt"),
@@ -54,4 +54,5 @@ def test_flags_reach_the_step_and_the_shuffle(given, begins_from, tmp_path):
     assert (step["num_train_steps"], step["num_warmup_steps"]) == (3, 2), "2.7 steps of warm-up are two"
     assert step["num_parts"] == 2
     assert step["recompute"] is True
+    assert "  Layers are computed once more in the backward pass, to keep less (--recompute)." in infos
     assert given["train_batches"]["batch_size"] == 4, "of the whole batch"
