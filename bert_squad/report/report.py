@@ -4,7 +4,7 @@ from absl import logging
 
 from bert_squad import files
 from bert_squad.activity import doing
-from bert_squad.answers.prediction_files import EVAL_RESULTS, NBEST_PREDICTIONS, NULL_ODDS
+from bert_squad.answers.prediction_files import EVAL_RESULTS, NBEST_PREDICTIONS, NULL_ODDS, OFFSETS
 from bert_squad.errors import BertSquadError
 from bert_squad.json_files import read_json
 from bert_squad.report.calibration import best_within, calibrate
