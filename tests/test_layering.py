@@ -38,7 +38,9 @@ ROOMS = [
     "bulk",
     "explain",
     "report",
+    "run_parts",
     "pipeline",
+    "other_uses",
     "cli",
 ]
 

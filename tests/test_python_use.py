@@ -12,7 +12,7 @@ import tf_keras
 from program import ROOT, environment
 
 import bert_squad
-from bert_squad import pipeline
+from bert_squad.run_parts import RunParts
 
 QUICKSTART = ROOT / "examples" / "quickstart"
 FILES = {
@@ -123,7 +123,7 @@ def test_a_run_does_not_ask_for_keras_global_policy(tmp_path):
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         bert_config = bert_squad.BertConfig.from_json_file(FILES["bert_config_file"])
-        model = pipeline._Run(config, bert_config).make_model()
+        model = RunParts(config, bert_config).make_model()
     finally:
         tf_keras.mixed_precision.set_global_policy(None)
     assert (model.compute_dtype, model.variable_dtype) == ("float32", "float32")

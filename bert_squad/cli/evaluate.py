@@ -125,10 +125,10 @@ def _score_checkpoints(arguments: list[str], flag_values: flags.FlagValues) -> t
     _check_output(
         flag_values["output"].value, [config.predict_file, config.bert_config_file, config.vocab_file]
     )
-    from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
+    from bert_squad import other_uses  # after the flags are known to be right: it imports TensorFlow
 
     heed_log_level()
-    scores = pipeline.evaluate_checkpoints(config, bert_config)
+    scores = other_uses.evaluate_checkpoints(config, bert_config)
     return [{"step": step, **metrics} for step, metrics in scores.items()], format_checkpoints_table(scores)
 
 

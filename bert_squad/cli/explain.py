@@ -185,11 +185,11 @@ def _open_run(config: SquadConfig) -> AskedModel:
     bert_config = BertConfig.from_json_file(config.bert_config_file)
     config.validate(bert_config)
     config.check_input_files()
-    from bert_squad import pipeline  # after the flags are known to be right: it imports TensorFlow
+    from bert_squad import other_uses  # after the flags are known to be right: it imports TensorFlow
     from bert_squad.explain.loading import of_run
 
     heed_log_level()
-    return of_run(*pipeline.load_run(config, bert_config))
+    return of_run(*other_uses.load_run(config, bert_config))
 
 
 def _explain(model: AskedModel, asked: AskedQuestion, values: dict[str, Any]) -> Explanation:

@@ -90,7 +90,7 @@ def of_run(
     place: str | None,
     step: int | None,
 ) -> AskedModel:
-    """Take the model of a run; the arguments are the fields of `pipeline.LoadedRun`."""
+    """Take the model of a run; the arguments are the fields of `other_uses.LoadedRun`."""
     import tensorflow as tf
 
     def of_arrays(batches: Iterator[dict[str, np.ndarray]]) -> Iterator[RawResult]:
