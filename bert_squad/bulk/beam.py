@@ -7,30 +7,22 @@ another one has lost. What comes out is written beside its final place and moved
 Beam is imported where it is used: the program has to work without it.
 """
 
-import contextlib
 import gzip
 import importlib.util
 import logging
-import os
-import re
-import secrets
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bert_squad import files, whole_files
+from bert_squad import files
 from bert_squad.bulk import rows
+from bert_squad.bulk.output_files import ANSWERS, ERRORS, SUFFIX, check_output, kind_of, staged
 from bert_squad.errors import ConfigError, DataError, OutputError
 
 if TYPE_CHECKING:
     from bert_squad.serving.asking import ExportedModel
 
-ANSWERS, ERRORS = "answers", "errors"
-_INFIX = {ANSWERS: "", ERRORS: "-errors"}  # between the prefix and the number of a file
-_SUFFIX = ".jsonl"
-_COMPLETE, _MOVING = ".complete", ".moving"  # directories of answers that are on their way to their places
-_PATTERN_CHARACTERS = frozenset("*?[]")
 
 Row = tuple[str, int, bytes | dict[str, Any] | None]
 """A file, the number of a row in it, from 1, and the row: a line of JSON, the values of a row of Parquet, or None for
@@ -102,14 +94,14 @@ def answer_files(options: BulkOptions, beam_words: list[str]) -> list[str]:
         such runner.
       OutputError: when files of that prefix are there, or Beam gives up; nothing is changed then.
     """
-    present = _check_output(options)
+    present = check_output(options.output_prefix, overwrite=options.overwrite)
     paths = _matching_files(options.input_pattern, present)
     _model(
         options.model, options.signature, options.engine, options.dtype
     )  # what is wrong with it is said here, not by a worker
-    with _staged(options.output_prefix, present) as (folder, published):
+    with staged(options.output_prefix, present) as (folder, published):
         _run(options, paths, folder, beam_words)
-    return [path for path in published if _kind_of(path, options.output_prefix) == ERRORS]
+    return [path for path in published if kind_of(path, options.output_prefix) == ERRORS]
 
 
 def _run(options: BulkOptions, paths: list[str], folder: str, beam_words: list[str]) -> None:
@@ -151,7 +143,7 @@ def _run(options: BulkOptions, paths: list[str], folder: str, beam_words: list[s
             | f"Write {kind}"
             >> beam.io.WriteToText(
                 files.join(folder, kind),
-                _SUFFIX,
+                SUFFIX,
                 num_shards=options.num_shards if kind == ANSWERS else 0,
                 skip_if_empty=kind == ERRORS,
             )
@@ -289,119 +281,3 @@ def _matching_files(pattern: str, outputs: list[str]) -> list[str]:
     if any(path.endswith(".parquet") for path in paths) and importlib.util.find_spec("pyarrow") is None:
         raise ConfigError("Parquet needs pyarrow, which is not installed: pip install pyarrow.")
     return sorted(paths)
-
-
-def _check_output(options: BulkOptions) -> list[str]:
-    """Return the files that an earlier run wrote with this prefix; only where they may be replaced are there any."""
-    prefix = options.output_prefix
-    if not os.path.basename(prefix):
-        raise ConfigError(f"--output is the beginning of names of files, and {prefix!r} names a directory.")
-    if not _PATTERN_CHARACTERS.isdisjoint(prefix):
-        raise ConfigError(f"Beam takes {prefix!r} for a pattern; name an --output without *, ?, [ and ].")
-    folder = os.path.dirname(prefix)
-    if not files.is_remote(prefix):
-        files.make_directory(folder, "--output")
-        whole_files.remove_abandoned(folder)
-        if _finish_publishing(prefix):
-            logging.warning(
-                "The answers of %s, of a run that was killed at its end, are in their places now.", prefix
-            )
-    names = _names_in(folder)
-    present = [path for path in (files.join(folder, name) for name in names) if _kind_of(path, prefix)]
-    if present and not options.overwrite:
-        raise OutputError(
-            f"{present[0]} exists already; name another --output, or add --overwrite to replace it."
-        )
-    return present
-
-
-def _names_in(folder: str) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems
-
-    if not files.is_remote(folder):
-        return files.names_in(folder)
-    matches = FileSystems.match([f"{folder}/*"])
-    return sorted(os.path.basename(metadata.path) for match in matches for metadata in match.metadata_list)
-
-
-def _kind_of(path: str, prefix: str) -> str | None:
-    """Return the kind of an output file, or None for what is none of this prefix."""
-    for kind, infix in _INFIX.items():
-        if re.fullmatch(rf"{re.escape(prefix + infix)}-\d+-of-\d+{re.escape(_SUFFIX)}", path):
-            return kind
-    return None
-
-
-@contextlib.contextmanager
-def _staged(prefix: str, present: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give a directory to write to, and move its files to their names when the block succeeds.
-
-    Yields:
-      The directory, and a list that holds the final paths in the end.
-    """
-    published: list[str] = []
-
-    def publish(folder: str) -> None:
-        targets = _targets(_names_in(folder), prefix)
-        published.extend(targets.values())
-        files.rename(folder, prefix + _COMPLETE)
-        _finish_publishing(prefix)
-
-    if files.is_remote(prefix):
-        from apache_beam.io.filesystems import FileSystems
-
-        folder = f"{prefix}.tmp-{secrets.token_hex(8)}"
-        try:
-            yield folder, published
-            published.extend(_publish_remote(folder, prefix, present))
-        finally:
-            with contextlib.suppress(Exception):  # it may never have been there
-                FileSystems.delete([folder])
-        return
-    with whole_files.complete_directory(prefix, publish, problem=f"Cannot write {prefix}") as folder:
-        yield folder, published
-
-
-def _targets(names: Iterable[str], prefix: str) -> dict[str, str]:
-    """Map the names of files that Beam has written to the paths where they belong."""
-    found = (re.fullmatch(rf"({ANSWERS}|{ERRORS})-(\d+-of-\d+{re.escape(_SUFFIX)})", name) for name in names)
-    return {match[0]: f"{prefix}{_INFIX[match[1]]}-{match[2]}" for match in found if match}
-
-
-def _finish_publishing(prefix: str) -> bool:
-    """Move complete answers to their places, also those of a run that was killed while it did so.
-
-    First what an earlier run left under this prefix goes, and only then is the first file moved; so at no moment, not
-    even after a power cut, do files of two runs lie side by side, and all of the new ones are somewhere.
-
-    Returns:
-      Whether there were any.
-    """
-    folder, complete = os.path.dirname(prefix), prefix + _COMPLETE
-    if _targets(_names_there(complete), prefix):
-        for name in _names_in(folder):
-            if _kind_of(files.join(folder, name), prefix):
-                files.remove(files.join(folder, name))
-        files.rename(complete, prefix + _MOVING)
-    targets = _targets(_names_there(prefix + _MOVING), prefix)
-    for name, target in targets.items():
-        files.rename(files.join(prefix + _MOVING, name), target)
-    if targets:
-        files.remove_tree(prefix + _MOVING)
-    return bool(targets)
-
-
-def _names_there(folder: str) -> list[str]:
-    return files.names_in(folder) if files.is_directory(folder) else []
-
-
-def _publish_remote(folder: str, prefix: str, present: list[str]) -> list[str]:
-    """Move files where there are no directories to rename; a run that is killed here may leave files of two."""
-    from apache_beam.io.filesystems import FileSystems
-
-    targets = _targets(_names_in(folder), prefix)
-    FileSystems.rename([files.join(folder, name) for name in targets], list(targets.values()))
-    stale = sorted(set(present) - set(targets.values()))
-    if stale:
-        FileSystems.delete(stale)
-    return list(targets.values())

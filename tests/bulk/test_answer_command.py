@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 from serving.legacy_models import questions_of
 
-from bert_squad.bulk import beam, rows
+from bert_squad.bulk import beam, output_files, rows
 from bert_squad.cli import answer, ask
 from bert_squad.errors import ConfigError, DataError, OutputError
 
@@ -326,11 +326,11 @@ def test_files_of_two_runs_never_lie_side_by_side(killed_after, tmp_path, monkey
 
     with monkeypatch.context() as patch:
         for name in ("rename", "remove", "remove_tree"):
-            patch.setattr(beam.files, name, counted(getattr(beam.files, name)))
+            patch.setattr(output_files.files, name, counted(getattr(output_files.files, name)))
         with contextlib.suppress(Killed):
-            beam._finish_publishing(prefix)
+            output_files._finish_publishing(prefix)
     assert len({path.read_text() for path in tmp_path.glob("x-*.jsonl")}) <= 1
-    beam._finish_publishing(prefix)
+    output_files._finish_publishing(prefix)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "x-00000-of-00002.jsonl": "new",
         "x-00001-of-00002.jsonl": "new",
@@ -341,5 +341,5 @@ def test_files_of_two_runs_never_lie_side_by_side(killed_after, tmp_path, monkey
 def test_a_directory_of_somebody_elses_is_left_alone(tmp_path):
     (tmp_path / "x.complete").mkdir()
     (tmp_path / "x.complete/notes.txt").write_text("mine")
-    assert not beam._finish_publishing(str(tmp_path / "x"))
+    assert not output_files._finish_publishing(str(tmp_path / "x"))
     assert (tmp_path / "x.complete/notes.txt").read_text() == "mine"
