@@ -1,10 +1,11 @@
 """What is computed once more in the backward pass, so that little of it has to be kept until then.
 
-`tf.recompute_grad` is for the same, and saves nothing in compiled functions (TensorFlow's issue 36981): TensorFlow and
-XLA merge what is computed twice, or compute it again before it is needed. Here it waits for the gradients of its
-results.
+What is computed twice has to wait for the gradients of its results: TensorFlow would compute it again as soon as it
+can, and XLA would merge it with the first time; either saves no memory.
 
-Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
+Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Differs from `tf.recompute_grad`: it waits
+for the gradients of all results, not of the first alone, and adds no zero to the arguments, which would change the sign
+of some zeros.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,8 +51,8 @@ def recomputed(function: Callable) -> Callable:
 def _after(first: Sequence[tf.Tensor], tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Return float tensors as they are, but not before others are computed; where those hold NaN, so may these.
 
-    A choice that depends on what it waits for is what all engines heed: XLA passes over control dependencies, and its
-    own barrier is gone on CPUs before it merges what is alike for the last time.
+    A choice that depends on what it waits for is what all engines heed: XLA passes over control dependencies, and with
+    its own barrier it merged what is alike all the same, on a CPU.
     """
     witness = tf.add_n([tf.cast(tf.reshape(tensor, [-1])[0], tf.float32) for tensor in first])
     return [tf.where(tf.math.is_nan(witness), tf.cast(witness, tensor.dtype), tensor) for tensor in tensors]
