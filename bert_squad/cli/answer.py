@@ -10,10 +10,10 @@ from absl import flags
 from bert_squad import files
 from bert_squad.activity import doing
 from bert_squad.bulk import beam
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.engine_flags import USAGE as ENGINE_USAGE
 from bert_squad.cli.engine_flags import define_engine_flags, engine_options
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -58,23 +58,11 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `answer`.
-
-    Returns:
-      The exit code: 0, or 1 when rows could not be answered.
-
-    Raises:
-      BertSquadError: when the words are wrong, or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
-    flag_values = _define_flags()
-    beam_words = cli_flags.read_flags([program, *words], flag_values, known_only=True)
+@subcommand(_USAGE.replace("{engine_flags}", ENGINE_USAGE), _define_flags, leaves_unknown_flags=True)
+def main(asked: Asked) -> int:
+    """Answer the rows of files; the exit code is 1 when some could not be answered."""
+    program, flag_values = asked.program, asked.flag_values
+    beam_words = asked.others
     for name in ("model", "input", "output"):
         if not flag_values[name].value:
             raise ConfigError(f"--{name} is missing. See {program} --help.")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from bert_squad.bulk import rows
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import (
     STANDARD_INPUT,
@@ -20,6 +19,7 @@ from bert_squad.cli.ask_streams import (
 )
 from bert_squad.cli.engine_flags import USAGE as ENGINE_USAGE
 from bert_squad.cli.engine_flags import define_engine_flags, engine_options
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -65,31 +65,15 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `ask`.
-
-    Returns:
-      The exit code: 0, or 1 when lines of a batch could not be answered.
-
-    Raises:
-      BertSquadError: when the words are wrong, or a file or the model cannot be read.
-    """
+@subcommand(_USAGE.replace("{engine_flags}", ENGINE_USAGE), _define_flags)
+def main(asked: Asked) -> int:
+    """Ask a model; the exit code is 1 when lines of a batch could not be answered."""
     with contextlib.suppress(streams.ReaderGoneError):  # `ask … | head`: that is no failure
-        return _run(program, words)
+        return _run(asked.program, asked.flag_values)
     return 0
 
 
-def _run(program: str, words: list[str]) -> int:
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program, engine_flags=ENGINE_USAGE))
-    flag_values = _define_flags()
-    surplus = cli_flags.read_flags([program, *words], flag_values)
-    if surplus:
-        raise ConfigError(f"Do not know what to do with {surplus[0]!r}. See {program} --help.")
+def _run(program: str, flag_values: flags.FlagValues) -> int:
     if flag_values["model"].value is None:
         raise ConfigError("--model is missing: name the directory of an exported model.")
     if bool(flag_values["question"].value) == (flag_values["batch_file"].value is not None):

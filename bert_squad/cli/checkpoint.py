@@ -5,8 +5,8 @@ import contextlib
 from absl import flags
 
 from bert_squad.activity import doing
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError, OutputError
 
 _USAGE = """\
@@ -40,23 +40,11 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `checkpoint`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    action, *paths = cli_flags.read_flags([program, *words], flag_values) or [""]
+@subcommand(_USAGE, _define_flags, takes_words=True)
+def main(asked: Asked) -> int:
+    """Look into a checkpoint, or convert it."""
+    program, flag_values = asked.program, asked.flag_values
+    action, *paths = asked.others or [""]
     wanted = {"inspect": 1, "convert": 2}.get(action)
     if wanted is None:
         raise ConfigError(f"Unknown action {action!r}; it is inspect or convert. See {program} --help.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from bert_squad.activity import doing
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.data.windows import WindowLengths
 from bert_squad.errors import ConfigError, OutputError
 
@@ -62,23 +62,11 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `data`.
-
-    Returns:
-      The exit code: 0, or 1 when a check finds something.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    action, *paths = cli_flags.read_flags([program, *words], flag_values) or [""]
+@subcommand(_USAGE, _define_flags, takes_words=True)
+def main(asked: Asked) -> int:
+    """Check a data set, or convert it; the exit code is 1 when a check finds something."""
+    program, flag_values = asked.program, asked.flag_values
+    action, *paths = asked.others or [""]
     wanted = {"check": 1, "convert": 2}.get(action)
     if wanted is None:
         raise ConfigError(f"Unknown action {action!r}; it is check or convert. See {program} --help.")

@@ -14,8 +14,7 @@ from bert_squad.answers.prediction_files import (
     PREDICTIONS,
     write_predictions,
 )
-from bert_squad.cli import flags as cli_flags
-from bert_squad.cli import streams
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -47,25 +46,10 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `ensemble`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    others = cli_flags.read_flags([program, *words], flag_values)
-    if others:
-        raise ConfigError(f"Do not know what to do with {others[0]!r}. See {program} --help.")
+@subcommand(_USAGE, _define_flags)
+def main(asked: Asked) -> int:
+    """Combine the n-best files of several runs."""
+    program, flag_values = asked.program, asked.flag_values
     nbest_files, odds_files = flag_values["nbest"].value, flag_values["null_odds"].value
     output_dir, threshold = flag_values["output_dir"].value, flag_values["null_score_diff_threshold"].value
     _check(program, flag_values)

@@ -15,6 +15,7 @@ from bert_squad.bert_config import BertConfig
 from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.native_logs import heed_log_level
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
@@ -51,27 +52,12 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `evaluate`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    others = cli_flags.read_flags([program, *words], flag_values)
-    if others:
-        raise ConfigError(f"Do not know what to do with {others[0]!r}. See {program} --help.")
+@subcommand(_USAGE, _define_flags)
+def main(asked: Asked) -> int:
+    """Score predictions, or every checkpoint of a run."""
+    program, flag_values = asked.program, asked.flag_values
     if flag_values["all_checkpoints"].value:
-        result, table = _score_checkpoints([program, *words], flag_values)
+        result, table = _score_checkpoints([program, *asked.words], flag_values)
     else:
         result, table = _score_predictions(program, flag_values)
     text = json.dumps(result, indent=4)

@@ -15,6 +15,7 @@ from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
 from bert_squad.cli.ask_streams import STANDARD_INPUT, Input, check_output, read_passage
 from bert_squad.cli.native_logs import heed_log_level
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 from bert_squad.explain.explaining import explain
@@ -70,34 +71,19 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `explain`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong, or a file or the model cannot be read.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    others = cli_flags.read_flags([program, *words], flag_values)
-    if others:
-        raise ConfigError(f"Do not know what to do with {others[0]!r}. See {program} --help.")
+@subcommand(_USAGE, _define_flags)
+def main(asked: Asked) -> int:
+    """Explain an answer."""
+    program, flag_values = asked.program, asked.flag_values
     values = {name: flag_values[name].value for name in flag_values}
-    config = _check_model(program, words, flag_values)
+    config = _check_model(program, asked.words, flag_values)
     _check_outputs(values)
-    asked = _read_question(values)
+    question = _read_question(values)
     model = open_export(values["model"]) if config is None else _open_run(config)
     with doing("explaining"):
-        explanation = _explain(model, asked, values)
+        explanation = _explain(model, question, values)
     with contextlib.suppress(streams.ReaderGoneError):
-        _print(explanation, asked, model.name, values)
+        _print(explanation, question, model.name, values)
     return 0
 
 
@@ -136,6 +122,7 @@ def _config_of_question(config: SquadConfig) -> SquadConfig:
         eval_steps=0,
         early_stopping_evals=0,
         tune_null_threshold=False,
+        write_offsets=False,
         use_tpu=False,
         distribution_strategy="one_device",
         num_logical_devices=1,

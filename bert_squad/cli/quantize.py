@@ -5,8 +5,8 @@ import contextlib
 from absl import flags
 
 from bert_squad.activity import doing
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -32,23 +32,11 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `quantize`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    paths = cli_flags.read_flags([program, *words], flag_values)
+@subcommand(_USAGE, _define_flags, takes_words=True)
+def main(asked: Asked) -> int:
+    """Quantize an exported model."""
+    program, flag_values = asked.program, asked.flag_values
+    paths = asked.others
     if len(paths) != 2 or not all(paths):
         raise ConfigError(f"quantize takes EXPORT and DIR, not {paths}. See {program} --help.")
     values = {name: flag_values[name].value for name in ("calibration_file", "num_windows", "seed")}

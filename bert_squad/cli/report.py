@@ -5,8 +5,8 @@ import contextlib
 from absl import flags
 
 from bert_squad import files
-from bert_squad.cli import flags as cli_flags
 from bert_squad.cli import streams
+from bert_squad.cli.subcommand import Asked, subcommand
 from bert_squad.errors import ConfigError
 
 _USAGE = """\
@@ -36,23 +36,11 @@ def _define_flags() -> flags.FlagValues:
     return flag_values
 
 
-def main(program: str, words: list[str]) -> int:
-    """Run the subcommand.
-
-    Args:
-      program: how it was called, for messages.
-      words: of the command line after `report`.
-
-    Returns:
-      The exit code, 0.
-
-    Raises:
-      BertSquadError: when the words are wrong or the work fails.
-    """
-    if cli_flags.ask_for_help(words):
-        return streams.print_help(_USAGE.format(program=program))
-    flag_values = _define_flags()
-    others = cli_flags.read_flags([program, *words], flag_values)
+@subcommand(_USAGE, _define_flags, takes_words=True)
+def main(asked: Asked) -> int:
+    """Write the report of an output directory."""
+    program, flag_values = asked.program, asked.flag_values
+    others = asked.others
     if len(others) != 1:
         problem = f"Do not know what to do with {others[1]!r}" if others else "OUTPUT_DIR is missing"
         raise ConfigError(f"{problem}. See {program} --help.")
