@@ -86,6 +86,9 @@ def test_the_right_answer_of_a_run(folder):
     (folder / "passage.txt").write_text(data["context"], encoding="utf-8")
     words = ["--question", qa["question"], "--answer", qa["answers"][0]["text"], "--context_file=passage.txt"]
     words += [f"--answer_start={qa['answers'][0]['answer_start']}", "--picture=a.svg", "--html=a.html"]
+    # What else the run was told is of no concern here.
+    words += ["--do_train", "--train_file=train.json", "--do_predict", "--predict_file=dev.json", "--do_eval"]
+    words += ["--eval_steps=5", "--early_stopping_evals=2", "--write_offsets", "--do_export"]
     before = contents(folder / "trained")
     done = run_console("explain", *RUN, *words, cwd=folder)
     assert done.returncode == 0, done.stderr
