@@ -55,7 +55,7 @@ def test_unknown_name():
 def test_type_checkers_find_the_types():
     """PEP 561: without the marker in the package, mypy takes it for untyped."""
     assert (ROOT / "bert_squad" / "py.typed").exists()
-    assert 'package_data={"bert_squad": ["py.typed"]' in (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert '"bert_squad": ["py.typed"]' in (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
 def test_the_extra_gpu_is_tensorflow_with_cuda_of_the_same_line(monkeypatch):

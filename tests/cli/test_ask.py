@@ -142,7 +142,14 @@ def test_a_passage_that_is_not_utf8_is_refused(content, message, tmp_path):
     assert str(error.value).startswith("The passage in standard input (--context_file) is not UTF-8 text")
 
 
-@pytest.mark.parametrize("blank", [b"", b" \n\t", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize(
+    "blank",
+    [
+        b"",
+        pytest.param(b" \n\t", marks=pytest.mark.slow),
+        pytest.param(b"\xef\xbb\xbf\n", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_blank_passage_has_no_answer(version, blank, model, exported_v1, capsys):
     """A version 1.1 model knows no "no answer", and "empty" stands for it in predictions.json."""

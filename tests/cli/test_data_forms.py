@@ -83,6 +83,7 @@ def test_training_on_gzipped_files_and_on_rows_gives_the_weights_of_plain_json(f
     assert "on_bad_question" not in records["plain"]["flags"], "records are as they were without the flag"
 
 
+@pytest.mark.slow
 def test_predicting_and_scoring_rows_and_old_names(folder):
     """MRQA's rows, rows from a pipe, and a file whose name looks like a list of patterns, which match others."""
     squad = read_json(folder / "dev.json")

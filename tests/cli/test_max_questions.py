@@ -30,6 +30,7 @@ def run_in(folder, *arguments):
     return done
 
 
+@pytest.mark.slow
 def test_training_on_the_first_questions_is_training_on_a_file_of_them(folder):
     flags = [*TRAIN, "--num_train_epochs=2"]
     done = run_in(folder, *flags, "--max_train_questions=9", "--output_dir=first")

@@ -213,6 +213,7 @@ def test_a_legacy_output_directory_is_continued(tmp_path):
     assert re.search(r"step 34 of 41: .*\n(.*\n)*.*step 41 of 41: ", done.stderr)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(folder):
     arguments = base(
         "--train_file=train.json", "--train_batch_size=4", "--num_train_epochs=1", do="--do_train"

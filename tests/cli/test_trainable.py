@@ -78,7 +78,9 @@ def test_a_legacy_checkpoint_is_gone_on_from_with_its_slots(folder):
     assert not np.array_equal(before["cls/squad/output_weights"], after["cls/squad/output_weights"])
 
 
-@pytest.mark.parametrize("flag", ["--trainable=.", "--layerwise_lr_decay=1.0"])
+@pytest.mark.parametrize(
+    "flag", ["--trainable=.", pytest.param("--layerwise_lr_decay=1.0", marks=pytest.mark.slow)]
+)
 def test_what_changes_nothing_gives_the_same_bits(flag, plain, folder):
     output = "same" + re.sub(r"\W", "", flag)
     train(folder, output, flag)

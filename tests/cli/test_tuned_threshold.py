@@ -123,7 +123,16 @@ def test_what_cannot_be_tuned_is_one_sentence(flags, sentence, folder):
     assert not (folder / "trained/predictions.json").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"threshold": "-1"}', '{"threshold": NaN}', "[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        pytest.param("{}", marks=pytest.mark.slow),
+        pytest.param('{"threshold": "-1"}', marks=pytest.mark.slow),
+        '{"threshold": NaN}',
+        pytest.param("[1]", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_threshold_is_named(content, folder):
     place = folder / "damaged"
     if not place.exists():

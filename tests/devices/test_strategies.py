@@ -48,7 +48,9 @@ def answers(output):
 
 
 @pytest.mark.parametrize(
-    "flags", [(), ("--pad_to=batch", "--predict_batch_size=5")], ids=["padded", "sorted"]
+    "flags",
+    [pytest.param((), marks=pytest.mark.slow), ("--pad_to=batch", "--predict_batch_size=5")],
+    ids=["padded", "sorted"],
 )
 def test_answers_of_several_devices_are_the_bytes_of_one(flags, tmp_path):
     """Windows of one length share a batch, which the last round has fewer of than there are devices."""

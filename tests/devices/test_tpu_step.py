@@ -100,7 +100,7 @@ def assert_compiled_to_the_same_numbers(num_parts, config):
     assert (np.abs(compiled_weights - weights) > 1e-4).mean() < 0.01
 
 
-@pytest.mark.parametrize("num_parts", [1, 2])
+@pytest.mark.parametrize("num_parts", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_xla_compiles_a_training_step_to_the_same_numbers(num_parts, masks):
     """The masks too: they are a function of seed, step and place, whoever computes them."""
     assert_compiled_to_the_same_numbers(num_parts, OF_ONE_LAYER)

@@ -61,7 +61,7 @@ CASES = [
     Case(EVALUATING, "create", "eval_history", errno.EACCES, "eval_history.jsonl", present=["model.ckpt-6.index"]),
     # An old checkpoint that stays is a warning.
     Case(TRAINING, "unlink", "model.ckpt-0", errno.EPERM, "Cannot delete the old checkpoint", code=0, is_fast=True),
-    Case(USING, "read", "eval.tf_record", errno.EIO, "eval.tf_record", present=["export"], is_fast=True),
+    Case(USING, "read", "eval.tf_record", errno.EIO, "eval.tf_record", present=["export"]),
     Case(USING, "rename", "/predictions.json", errno.EROFS, "Cannot write output/predictions.json", present=["export"]),
     Case(USING, "write", "nbest_predictions", errno.ENOSPC, "nbest_predictions.json (No space", present=["export"]),
     Case(

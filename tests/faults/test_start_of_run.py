@@ -50,6 +50,7 @@ def test_a_broken_predict_file_is_refused_before_training(folder, content, sente
     assert os.listdir(folder / "output") == []
 
 
+@pytest.mark.slow
 def test_answers_that_are_missing_are_said_first_and_cost_the_scores_alone(folder):
     """The prediction and the export are made; the exit code says that the scores are not."""
     data = read_json(folder / "dev.json")
@@ -120,6 +121,7 @@ def test_a_checkpoint_without_a_span_head_is_no_model_to_answer_with(folder):
     assert "Predicting with a random span head, as --allow_random_weights says." in log
 
 
+@pytest.mark.slow
 def test_what_a_run_decides_for_itself_is_said(folder):
     log = finish(folder, *TRAIN, "--num_train_epochs=0.2")
     assert "Training starts from random weights, since there is no --init_checkpoint." in log
@@ -177,6 +179,7 @@ def test_one_pipe_for_two_flags_is_refused(folder, monkeypatch, capsys):
     assert "--train_file and --predict_file name the same pipe" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_vocabulary_that_is_a_pipe_is_read_once(folder):
     """The export writes the vocabulary down, at the end: it is that which the run has used."""
     copy_trained(folder / "output")

@@ -29,6 +29,7 @@ def test_one_batch_may_hold_its_labels(way):
     assert getattr(compiled_model(), way)(BATCH)[0] == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_whole_steps_are_compiled_where_shapes_are_known():
     plain, by_xla = compiled_model(), compiled_model(jit_compile=True)
     losses = [model.fit(BATCH, epochs=2, verbose=0).history["loss"] for model in (plain, by_xla)]

@@ -379,6 +379,7 @@ def test_quantizing_twice_gives_the_same_model(quantized, exported_v2, tmp_path)
     assert said[0]["model.bin"] == said[1]["model.bin"]
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_quantize_replaces_nothing_and_leaves_nothing(exported_v2, quantized, tmp_path):
     empty = tmp_path / "empty.json"

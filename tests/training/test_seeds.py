@@ -51,7 +51,7 @@ def test_seed_and_step_change_every_key(keys):
         assert len(set(of_places)) == 3
 
 
-@pytest.mark.parametrize("num_parts", [1, 2])
+@pytest.mark.parametrize("num_parts", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_seed_and_step_reach_the_loss(num_parts):
     def losses(seed, steps):
         model = tiny_model(2, DROPPING)
