@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from logging import ERROR, getLogger
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def import_matplotlib() -> None:
     Raises:
       ConfigError: when Matplotlib is not installed.
     """
+    # What it says of its cache of fonts is of no use to who asked for a picture.
+    getLogger("matplotlib").setLevel(ERROR)
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:

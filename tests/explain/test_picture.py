@@ -1,10 +1,13 @@
 """Pictures: drawn for every kind of question, their marks and numbers where they belong."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from explain.small_questions import CONTEXT, NUM_PREFIX, explained
+from program import environment
 
 from bert_squad.explain import picture
 
@@ -88,3 +91,10 @@ def test_letters_that_no_font_has_are_said(tmp_path, warnings):
     assert "--picture=FILE.svg has them" in warnings[0]
     assert "\U0001e900" in picture.draw(facts, None, "svg").decode()
     assert len(warnings) == 1
+
+
+def test_matplotlib_says_nothing_of_its_cache():
+    code = "from bert_squad.explain.picture import import_matplotlib; import_matplotlib()"
+    env = environment() | {"MPLCONFIGDIR": "/proc/not_writable"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
