@@ -106,8 +106,8 @@ def export_model(
     ) as temporary:
         logging.info("Exporting, 1 of 3: making the signatures")
         served = ServedModel(model.with_all_in(dtype), config, bert_config, tokenizer, signatures)
+        logging.info("Exporting, 2 of 3: writing the graph and the weights")
         with _quiet_tensorflow():
-            logging.info("Exporting, 2 of 3: writing the graph and the weights")
             target = links.without_pattern(temporary, served)
             tf.saved_model.save(served, target, signatures=served.functions)
             open_to_older_servers(target)

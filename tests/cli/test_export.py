@@ -1,6 +1,7 @@
 """`--do_export`, then `bert-squad ask`, as a user types them: the exported model gives the predicted answers."""
 
 import json
+import re
 import shlex
 import shutil
 
@@ -31,6 +32,7 @@ def test_a_numbered_version_and_what_it_says_of_itself(exported):
     folder, done = exported
     (version,) = (folder / "predict_only" / "export").iterdir()
     assert version.name.isdecimal()
+    assert re.findall(r"Exporting, (\d) of 3", done.stderr) == ["1", "2", "3"]
     assert f"Exported the model to predict_only/export/{version.name}" in done.stderr
     description = read_json(version / "export.json")
     assert description["metrics"] == read_json(folder / "predict_only" / "eval_results.json")
