@@ -255,31 +255,52 @@ def complete_directory(
 
 
 _REPLACED = ".previous"
+NamesOfOurs = Callable[[str], Iterable[str]]
 
 
-def replace_directory(temporary: str, path: str) -> None:
+def replace_directory(temporary: str, path: str, ours: NamesOfOurs | None = None) -> None:
     """Let a complete directory take the place of an older one, if there is one; for `complete_directory`.
 
     No file system here exchanges two directories at once; so the old one has another name for a moment, and whoever is
     next calls `finish_replacing` first.
 
+    Args:
+      temporary: the new one.
+      path: its place.
+      ours: see `finish_replacing`.
+
     Raises:
       OSError: when the file system refuses; the old one is then where it was, or `finish_replacing` puts it there.
     """
-    finish_replacing(path)
+    finish_replacing(path, ours)
     if files.exists(path):
         files.rename(path, path + _REPLACED)
     files.rename(temporary, path)
-    files.remove_tree(path + _REPLACED)
+    finish_replacing(path, ours)
 
 
-def finish_replacing(path: str) -> None:
-    """Put back, or delete, what a `replace_directory` that was killed has left of an older directory."""
-    if files.exists(path + _REPLACED):
-        if files.exists(path):
-            files.remove_tree(path + _REPLACED)
-        else:
-            files.rename(path + _REPLACED, path)
+def finish_replacing(path: str, ours: NamesOfOurs | None = None) -> None:
+    """Put back, or delete, what a `replace_directory` that was killed has left of an older directory.
+
+    Args:
+      path: the place of the directory.
+      ours: says of the older one which names in it may be deleted; what else is there moves to the new one, under
+        another name if that is taken. None: all.
+    """
+    old = path + _REPLACED
+    if not files.exists(old):
+        return
+    if not files.exists(path):
+        files.rename(old, path)
+        return
+    names = files.names_in(old)
+    others = set(names) - set(names if ours is None else ours(old))
+    for name in sorted(others):
+        place = files.join(path, name)
+        while files.exists(place):
+            place += _REPLACED
+        files.rename(files.join(old, name), place)
+    files.remove_tree(old)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -169,3 +169,28 @@ def test_a_place_where_no_directory_can_be_made(tmp_path):
     message = r"Cannot write the model x \(File exists\); nothing was added\."
     with pytest.raises(OutputError, match=message), complete_directory(tmp_path / "file" / "x"):
         pass
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["at once", "killed before the old one went"])
+def test_what_is_not_ours_stays_when_a_directory_is_replaced(tmp_path, killed):
+    place, new = tmp_path / "best", tmp_path / "new"
+    for folder, content in ((place, "old"), (new, "new")):
+        folder.mkdir()
+        (folder / "weights").write_text(content)
+        (folder / "taken").write_text(content)
+    (place / "export").mkdir()
+    (place / "export/model").write_text("mine")
+    (place / "gone").write_text("old")
+
+    def ours(folder):
+        return ["weights", "gone"]
+
+    if killed:
+        place.rename(tmp_path / "best.previous")
+        new.rename(place)
+        whole_files.finish_replacing(str(place), ours)
+    else:
+        whole_files.replace_directory(str(new), str(place), ours)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best"]
+    found = {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+    assert found == {"weights": "new", "taken": "new", "taken.previous": "old", "export/model": "mine"}

@@ -18,7 +18,8 @@ question with its passage. It holds all it shows; a browser opens it without a n
 
   --predict_file: the questions that were answered (default: as run.json in OUTPUT_DIR says).
   --max_predict_questions: as the run had it: the first so many questions alone.
-  --report: the file to write (default: report.html in OUTPUT_DIR). A report that is there is replaced, no other file.
+  --report: the file to write (default: report.html in OUTPUT_DIR; beside it for `best` and `evaluations/STEP`, which
+      are replaced as a whole). A report that is there is replaced, no other file.
   --compare: the output directory of another run over the same questions: what got better and worse, one by one.
   --vocab_file: the vocabulary of the run, for what depends on windows (default: as run.json says)."""
 
@@ -48,10 +49,10 @@ def main(asked: Asked) -> int:
     empty = next((name for name, value in values.items() if value == ""), None)
     if empty or not others[0]:
         raise ConfigError(f"{f'--{empty}' if empty else 'OUTPUT_DIR'} is empty. See {program} --help.")
-    from bert_squad.report.page import REPORT, check_report_path
+    from bert_squad.report.page import check_report_path, default_report_path
     from bert_squad.report.report import write_report
 
-    path = values["report"] or files.join(others[0], REPORT)
+    path = values["report"] or default_report_path(others[0])
     if files.is_directory(others[0]) or values["report"]:
         check_report_path(path)
     results = write_report(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from bert_squad.report.findings import WeakGroup
 from bert_squad.report.groups import Group, Grouping, score_group
 from bert_squad.report.questions import OUTCOMES, Results
 from bert_squad.report.rows import PackedRows
-from bert_squad.report.run_folder import RunFolder
+from bert_squad.report.run_folder import RunFolder, training_folder
 from bert_squad.report.svg import score_bar
 from bert_squad.report.thresholds import Thresholds
 
@@ -64,6 +65,20 @@ class Facts(NamedTuple):
     weak_groups: list[WeakGroup]
     findings: list[str]
     notes: list[str]
+
+
+def default_report_path(output_dir: str) -> str:
+    """Return where the report of a directory is written; of answers in a training's directory, beside their own.
+
+    For `best` and `evaluations/STEP` are replaced as a whole when there are new ones.
+
+    >>> default_report_path("out"), default_report_path("out/best"), default_report_path("out/evaluations/1000/")
+    ('out/report.html', 'out/report-best.html', 'out/evaluations/report-1000.html')
+    """
+    if training_folder(output_dir) == output_dir:
+        return files.join(output_dir, REPORT)
+    above, name = os.path.split(output_dir.rstrip("/"))
+    return files.join(above, f"report-{name}.html")
 
 
 def check_report_path(path: str) -> None:

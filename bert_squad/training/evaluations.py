@@ -8,7 +8,7 @@ from absl import logging
 
 from bert_squad import files, whole_files
 from bert_squad.activity import doing
-from bert_squad.checkpoints import directory
+from bert_squad.checkpoints import directory, state_file
 from bert_squad.config import SquadConfig
 from bert_squad.devices.replicas import Devices
 from bert_squad.errors import CheckpointError, ConfigError
@@ -26,6 +26,7 @@ from bert_squad.training.history import (
 
 BEST = "best"
 BEST_RECORD = "best.json"
+_CHECKPOINT = (state_file.STATE_FILE, f"{state_file.PREFIX}-")
 
 
 class Scorer(Protocol):
@@ -156,7 +157,7 @@ class Evaluations:
     def _save_best(self, row: Row, folder: str) -> None:
         with whole_files.complete_directory(
             self._best_dir,
-            lambda temporary: whole_files.replace_directory(temporary, self._best_dir),
+            lambda temporary: whole_files.replace_directory(temporary, self._best_dir, _names_of_ours),
             problem=f"Cannot save the best checkpoint in {self._best_dir}",
             advice="; what was there before is unchanged. Free some space or restore write permission, then run the "
             "same command again to continue.",
@@ -165,7 +166,8 @@ class Evaluations:
                 files.write_bytes(files.join(temporary, name), files.read_bytes(files.join(folder, name)))
             directory.save(temporary, self._model, self._optimizer, row["step"], keep_max=1)
             write_record(temporary, self._this_run, 0)
-            record = {"questions": self._scorer.questions, "scores": row}
+            names = [*files.names_in(temporary), BEST_RECORD]
+            record = {"questions": self._scorer.questions, "scores": row, "files": names}
             files.write_bytes(
                 files.join(temporary, BEST_RECORD), (json.dumps(record, indent=4) + "\n").encode()
             )
@@ -203,6 +205,19 @@ class Evaluations:
             )
 
 
+def _names_of_ours(best_dir: str) -> list[str]:
+    """Return what a best checkpoint consists of; people keep other things beside it, such as an export of it."""
+    path = files.join(best_dir, BEST_RECORD)
+    record = read_json(path, "record of the best checkpoint") if files.is_file(path) else {}
+    names = record.get("files") if isinstance(record, dict) else None
+    if isinstance(names, list):
+        return [name for name in names if isinstance(name, str)]
+    # It was written before there were names in the record.
+    return [
+        name for name in files.names_in(best_dir) if name.endswith(".json") or name.startswith(_CHECKPOINT)
+    ]
+
+
 def check_no_other_best(output_dir: str, *, is_to_be_kept: bool) -> None:
     """Refuse to train afresh beside the best checkpoint of another training, which would be taken for its own.
 
@@ -214,7 +229,7 @@ def check_no_other_best(output_dir: str, *, is_to_be_kept: bool) -> None:
       ConfigError: naming it.
     """
     best_dir = files.join(output_dir, BEST)
-    whole_files.finish_replacing(best_dir)
+    whole_files.finish_replacing(best_dir, _names_of_ours)
     if files.exists(best_dir if is_to_be_kept else files.join(best_dir, BEST_RECORD)):
         raise ConfigError(
             f"{best_dir} is of another training, since there is no checkpoint in {output_dir} to go on from; move it "
@@ -248,7 +263,7 @@ def check_best(output_dir: str) -> None:
     Raises:
       CheckpointError: saying how there comes to be one.
     """
-    whole_files.finish_replacing(files.join(output_dir, BEST))
+    whole_files.finish_replacing(files.join(output_dir, BEST), _names_of_ours)
     if read_best_record(output_dir) is None:
         raise CheckpointError(
             f"There is no best checkpoint in {output_dir}; train with --eval_steps, or leave --use_best out."

@@ -203,6 +203,22 @@ def test_a_folder_of_that_name_is_no_concern_of_a_run_without_scores(folder):
     assert (folder / "own/best/notes.txt").read_text() == "mine"
 
 
+def test_what_somebody_keeps_in_the_best_directory_stays(undisturbed, folder):
+    _, output = undisturbed
+    place = folder / "kept"
+    shutil.copytree(output, place)
+    record = json.loads((place / "best/best.json").read_text())
+    record["scores"]["f1"] = -1.0  # so that the next one is better
+    (place / "best/best.json").write_text(json.dumps(record))
+    (place / "best/export").mkdir()
+    (place / "best/export/notes.txt").write_text("mine")
+    done = run_program(*EVALUATED, "--output_dir=kept", "--num_train_epochs=3", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (place / "best/export/notes.txt").read_text() == "mine"
+    assert best(place)["f1"] >= 0
+    assert len(list((place / "best").glob("*.index"))) == 1, "the older checkpoint is gone"
+
+
 def test_a_best_that_was_being_replaced_is_found_again(undisturbed, folder):
     _, output = undisturbed
     place = folder / "replaced"
