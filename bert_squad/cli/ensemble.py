@@ -10,6 +10,7 @@ from bert_squad.answers.ensemble import check_weights, combine_answers, read_run
 from bert_squad.answers.prediction_files import (
     NBEST_PREDICTIONS,
     NULL_ODDS,
+    OFFSETS,
     PREDICTION_LOCK,
     PREDICTIONS,
     write_predictions,
@@ -103,6 +104,11 @@ def _check_places(output_dir: str, flag_values: flags.FlagValues) -> None:
     odds_files = flag_values["null_odds"].value
     places = [files.join(output_dir, name) for name in (PREDICTIONS, NBEST_PREDICTIONS, NULL_ODDS)]
     whole_files.check_replaceable(places)
+    offsets = files.join(output_dir, OFFSETS)
+    if files.exists(offsets):
+        raise ConfigError(
+            f"{offsets} says where other answers are; move it away, or choose another --output_dir."
+        )
     for place in filter(files.exists, places):
         if any(files.is_same(place, read) for read in (*flag_values["nbest"].value, *odds_files)):
             raise ConfigError(f"{place} is one of the files to combine; choose another --output_dir.")

@@ -104,6 +104,15 @@ def test_one_run_alone_stays_what_it_was(folder):
     assert files["null_odds.json"] == A_ODDS
 
 
+def test_answers_do_not_come_beside_offsets_of_others(folder):
+    (folder / "placed").mkdir()
+    (folder / "placed/predictions_offsets.json").write_text("{}")
+    done = run_console("ensemble", *RUNS, *ODDS, "--overwrite", "--output_dir=placed", cwd=folder)
+    assert done.returncode == 1
+    assert "placed/predictions_offsets.json says where other answers are; move it away" in done.stderr
+    assert [path.name for path in (folder / "placed").iterdir()] == ["predictions_offsets.json"]
+
+
 def test_what_is_there_is_replaced_only_when_asked_to(folder):
     combine(folder, *RUNS, *ODDS)
     before = outputs(folder / "out")
