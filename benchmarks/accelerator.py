@@ -61,7 +61,7 @@ def parse_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dtypes", default="float32,bfloat16,float16", help="Types to compare.")
+    parser.add_argument("--dtypes", default="float32,tensorfloat32,bfloat16,float16", help="Types to compare.")
     parser.add_argument("--parts", type=int, default=4, help="Of --gradient_accumulation_steps.")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--seq_length", type=int, default=384)
@@ -113,9 +113,10 @@ def measure(setting: Setting, flags: argparse.Namespace) -> dict[str, Any]:
         distribution_strategy="mirrored" if setting.replicas > 1 else "one_device",
         num_logical_devices=1 if has_gpu else setting.replicas,
     )
-    devices = open_devices(config, ComputeOptions(setting.dtype, "max", setting.jit_compile))
+    compute = ComputeOptions(setting.dtype, "max", setting.jit_compile)
+    devices = open_devices(config, compute)
     sizes = {**(TINY if flags.tiny else BERT_BASE), "max_position_embeddings": max(512, flags.seq_length)}
-    model, optimizer = random_model(sizes, devices, compute_dtype=setting.dtype)
+    model, optimizer = random_model(sizes, devices, compute_dtype=compute.model_dtype)
     train_step = training_step(
         model,
         optimizer,

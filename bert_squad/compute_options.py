@@ -9,12 +9,16 @@ from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
 
+TENSORFLOAT32 = "tensorfloat32"
+
+
 @dataclasses.dataclass(frozen=True)
 class ComputeOptions:
     """The choices that make a run fast. The defaults are exact.
 
     Attributes:
-      dtype: type of matrix products and attention: "float32", "bfloat16" or "float16".
+      dtype: type of matrix products and attention: "float32", "bfloat16", "float16", or "tensorfloat32": float32 whose
+        products are rounded as NVIDIA's GPUs since compute capability 8.0 do it; elsewhere that is float32.
       pad_to: "max": every window is padded to `max_seq_length`, as in the legacy script; "batch": only to the longest
         of its batch, and padding takes no part in losses and candidates.
       jit_compile: compile whole steps with XLA.
@@ -23,6 +27,11 @@ class ComputeOptions:
     dtype: str = "float32"
     pad_to: str = "max"
     jit_compile: bool = False
+
+    @property
+    def model_dtype(self) -> str:
+        """The type that a model is told; "tensorfloat32" is said to the GPU, not to the model."""
+        return "float32" if self.dtype == TENSORFLOAT32 else self.dtype
 
 
 def choose_compute_options(config: SquadConfig) -> ComputeOptions:

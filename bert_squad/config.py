@@ -274,8 +274,8 @@ class SquadConfig:
                 "A TPU needs a name: add --tpu_name (on the TPU's own machine: --tpu_name=local), or --master with its "
                 "address."
             )
-        if self.dtype == "float16":
-            raise ConfigError("A TPU has no float16; give --dtype=bfloat16, or leave --dtype out.")
+        if self.dtype in ("float16", "tensorfloat32"):
+            raise ConfigError(f"A TPU has no {self.dtype}; give --dtype=bfloat16, or leave --dtype out.")
         if self.pad_to == "batch":
             raise ConfigError(
                 "--pad_to=batch makes batches of many lengths, which a TPU cannot have; leave it out."
@@ -294,9 +294,9 @@ class SquadConfig:
             raise ConfigError(
                 f"--engine={self.engine} predicts on this machine's CPU alone; leave it out, or predict in another run."
             )
-        if self.dtype == "float16":
+        if self.dtype in ("float16", "tensorfloat32"):
             raise ConfigError(
-                f"--engine={self.engine} computes in float32 or bfloat16, not in float16 (--dtype)."
+                f"--engine={self.engine} computes in float32 or bfloat16, not in {self.dtype} (--dtype)."
             )
         if self.pad_to == "max" and not self.do_train:
             raise ConfigError(
@@ -399,7 +399,7 @@ def kind_of(field: dataclasses.Field) -> str:
 _CHOICES = {
     "export_dtype": EXPORT_DTYPES,
     "export_signatures": EXPORT_SIGNATURES,
-    "dtype": ("float32", "bfloat16", "float16"),
+    "dtype": ("float32", "bfloat16", "float16", "tensorfloat32"),
     "pad_to": ("max", "batch"),
     "best_metric": ("f1", "exact", "best_f1"),
     "engine": ENGINES,

@@ -258,7 +258,7 @@ class _Run(RunParts):
 
         model = self.model
         if self.devices.strategy is not None:
-            model = BertForSquad(self.bert_config, self.compute.dtype, self.compute.pad_to).take_weights_of(
+            model = BertForSquad(self.bert_config, self.compute.model_dtype, self.compute.pad_to).take_weights_of(
                 model
             )
         export_model(

@@ -76,7 +76,7 @@ class RunParts:
         tf_keras.utils.set_random_seed(self.config.seed)
         with self.devices.scope():
             return BertForSquad(
-                self.bert_config, compute_dtype=self.compute.dtype, pad_to=self.compute.pad_to
+                self.bert_config, compute_dtype=self.compute.model_dtype, pad_to=self.compute.pad_to
             )
 
     def path(self, name: str) -> str:

@@ -118,6 +118,7 @@ def test_missing_and_malformed_files_are_named(tmp_path):
         ({"engine": "onnx"}, "--engine must be one of tensorflow, openvino, not 'onnx'"),
         ({"engine_model": "x"}, "--engine_model is what --engine=openvino predicts with; add that"),
         ({"engine": "openvino", "dtype": "float16"}, "--engine=openvino computes in float32 or bfloat16"),
+        ({"engine": "openvino", "dtype": "tensorfloat32"}, "not in tensorfloat32 (--dtype)"),
         ({"engine": "openvino", "pad_to": "max"}, "--engine=openvino pads no window to --max_seq_length"),
         (
             {"engine": "openvino", "distribution_strategy": "mirrored"},
@@ -290,6 +291,7 @@ def test_the_number_of_weights():
         ({"use_tpu": True}, "A TPU needs a name: add --tpu_name"),
         ({"distribution_strategy": "tpu"}, "A TPU needs a name: add --tpu_name"),
         ({"use_tpu": True, "tpu_name": "local", "dtype": "float16"}, "A TPU has no float16"),
+        ({"use_tpu": True, "tpu_name": "local", "dtype": "tensorfloat32"}, "A TPU has no tensorfloat32"),
         ({"use_tpu": True, "tpu_name": "local", "pad_to": "batch"}, "--pad_to=batch makes batches of many"),
         ({"use_tpu": True, "tpu_name": "node-1"}, "does not reach output; name a directory of Cloud Storage"),
         ({"use_tpu": True, "master": "grpc://10.0.0.2:8470"}, "does not reach output"),

@@ -149,7 +149,11 @@ NEW_FLAGS = (
         "Use what is fastest on this device: sets those of the next three flags that are not given. The log says what "
         "was chosen; numbers change a little.",
     ),
-    ("dtype", "Type of matrix products and attention: float32, bfloat16 or float16; default: float32."),
+    (
+        "dtype",
+        "Type of matrix products and attention: float32, bfloat16, float16, or tensorfloat32, the fast float32 of "
+        "NVIDIA's GPUs; default: float32.",
+    ),
     (
         "pad_to",
         "max: windows are padded to --max_seq_length; batch: to the longest of their batch, and padding counts for "

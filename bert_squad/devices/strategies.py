@@ -5,9 +5,10 @@ import os
 import tensorflow as tf
 from absl import logging
 
-from bert_squad.compute_options import ComputeOptions
+from bert_squad.compute_options import TENSORFLOAT32, ComputeOptions
 from bert_squad.config import SquadConfig
 from bert_squad.devices.cluster import check_address_is_free, cluster_is_set, read_cluster
+from bert_squad.devices.gpus import prepare_gpus
 from bert_squad.devices.joining import interruptible_joining
 from bert_squad.devices.peers import PeerWatch, listed
 from bert_squad.devices.replicas import Devices
@@ -34,22 +35,13 @@ def open_devices(config: SquadConfig, compute: ComputeOptions) -> Devices:
             "TF_CONFIG is set, and ignored, since --distribution_strategy is %s; multi_worker trains with it.",
             config.strategy,
         )
-    _let_memory_grow()
+    prepare_gpus(tensorfloat32=compute.dtype == TENSORFLOAT32, repeatable=config.do_train)
     if logging.get_verbosity() < logging.DEBUG:
         tf.get_logger().setLevel("WARNING")  # strategies tell of their inner workings there
     devices = _OPENERS[config.strategy](config)
     _check_compiled(config, compute, devices)
     _check_shared(config, devices)
     return devices
-
-
-def _let_memory_grow() -> None:
-    """Take of each GPU what is needed, not all that there is, which is TensorFlow's default."""
-    for gpu in tf.config.list_physical_devices("GPU"):
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # it is in use already, as in a notebook
-            return
 
 
 def _open_one_device(config: SquadConfig) -> Devices:

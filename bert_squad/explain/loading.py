@@ -130,6 +130,9 @@ class _SavedModel:
     def __init__(self, version_dir: str, description: Mapping[str, Any]):
         import tensorflow as tf
 
+        from bert_squad.devices.gpus import prepare_gpus
+
+        prepare_gpus()
         self._path = version_dir
         if "answer" in description.get("signatures", ()):
             from bert_squad.serving.text_operations import load_tensorflow_text

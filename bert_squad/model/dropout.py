@@ -1,7 +1,7 @@
 """Dropout masks that are a function of a seed and an element's place in the whole batch.
 
-So an interrupted run can repeat them, and a batch that is cut into parts, or whose padding is left out, drops what it
-would have dropped whole.
+So an interrupted run can repeat them, and a batch that is cut into parts, or (without a GPU) whose padding is left out,
+drops what it would have dropped whole.
 """
 
 import tensorflow as tf
@@ -36,7 +36,8 @@ def keep_mask(
 
     The random bits of an element are a hash of its index in the tensor of the whole batch and the key. Unlike the
     numbers of a generator they need no memory: a compiler computes them where they are used, in the backward pass a
-    second time. On a GPU, where nothing is compiled unless asked for, a generator draws them where indices run on.
+    second time. On a GPU, where nothing is compiled unless asked for, a generator draws them where indices run on, and
+    those without padding, whose indices do not, differ from those with it.
 
     Args:
       shape: int32 [rank].

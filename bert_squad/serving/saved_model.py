@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_squad import files, links
+from bert_squad.devices.gpus import prepare_gpus
 from bert_squad.errors import BertSquadError, ConfigError, DataError
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import check_version, is_quantized
@@ -27,6 +28,7 @@ class SavedModelEngine:
     """
 
     def __init__(self, version_dir: str, signature: str):
+        prepare_gpus()
         load_tensorflow_text()
         self._path = version_dir
         check_version(version_dir)

@@ -42,6 +42,7 @@ def predict(output_dir, *flags):
     [
         (["--jit_compile"], 0),
         (["--pad_to=batch", "--predict_batch_size=3"], 0),
+        (["--dtype=tensorfloat32"], 0),
         (["--dtype=bfloat16"], 3),
         (["--dtype=float16", "--jit_compile"], 1),
     ],
@@ -83,7 +84,7 @@ def test_training_fast_and_going_on_exactly(tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--dtype=float64", "--dtype must be one of float32, bfloat16, float16, not 'float64'."),
+        ("--dtype=float64", "--dtype must be one of float32, bfloat16, float16, tensorfloat32, not 'float64'."),
         ("--pad_to=longest", "--pad_to must be one of max, batch, not 'longest'."),
         ("--jit_compile --pad_to=batch", "so it does not go with --pad_to=batch"),
     ],

@@ -1,5 +1,7 @@
 """What a run computes on, as its flags say; all but the messages is run in processes of its own."""
 
+import dataclasses
+
 import pytest
 import tensorflow as tf
 from golden_files import golden, read_json
@@ -161,11 +163,19 @@ class Gpu:
     name = "/physical_device:GPU:0"
 
 
-def test_gpus_take_what_they_need_and_are_named(monkeypatch):
-    grown = []
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Let TensorFlow say that it has them; what it is told for good is kept from it."""
     monkeypatch.setattr(
         tf.config, "list_physical_devices", lambda kind=None: [Gpu(), Gpu()] if kind == "GPU" else []
     )
+    told = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: told.append("repeatable"))
+    return told
+
+
+def test_gpus_take_what_they_need_and_are_named(monkeypatch, two_gpus):
+    grown = []
     monkeypatch.setattr(
         tf.config.experimental, "set_memory_growth", lambda gpu, grows: grown.append((gpu.name, grows))
     )
@@ -176,9 +186,27 @@ def test_gpus_take_what_they_need_and_are_named(monkeypatch):
     assert grown == [(Gpu.name, True)] * 2
 
 
+@pytest.mark.parametrize(("do_train", "told"), [(True, ["repeatable"]), (False, [])])
+def test_gpus_add_in_the_same_order_each_time_in_training(monkeypatch, two_gpus, do_train, told):
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grows: None)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {})
+    open_devices(dataclasses.replace(config(), do_train=do_train), ComputeOptions())
+    assert two_gpus == told
+
+
+@pytest.mark.parametrize("dtype", ["float32", "tensorfloat32", "bfloat16", "float16"])
+def test_products_of_float32_are_of_float32_unless_another_type_is_asked_for(dtype):
+    """The default of TensorFlow, on a GPU: the golden runs are missed by far."""
+    try:
+        open_devices(config(), ComputeOptions(dtype))
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == (dtype == "tensorfloat32")
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 def test_logical_devices_are_not_made_where_there_are_gpus(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [Gpu()])
-    monkeypatch.setattr(strategies, "_let_memory_grow", lambda: None)
+    monkeypatch.setattr(strategies, "prepare_gpus", lambda **choices: None)
     with pytest.raises(
         ConfigError, match=r"has 1 GPUs; leave it out, or hide them with CUDA_VISIBLE_DEVICES=-1"
     ):
