@@ -118,7 +118,7 @@ def test_missing_and_malformed_files_are_named(tmp_path):
         ({"engine": "onnx"}, "--engine must be one of tensorflow, openvino, not 'onnx'"),
         ({"engine_model": "x"}, "--engine_model is what --engine=openvino predicts with; add that"),
         ({"engine": "openvino", "dtype": "float16"}, "--engine=openvino computes in float32 or bfloat16"),
-        ({"engine": "openvino", "dtype": "tensorfloat32"}, "not in tensorfloat32 (--dtype)"),
+        ({"engine": "openvino", "dtype": "tensorfloat32"}, "not in tensorfloat32"),
         ({"engine": "openvino", "pad_to": "max"}, "--engine=openvino pads no window to --max_seq_length"),
         (
             {"engine": "openvino", "distribution_strategy": "mirrored"},
