@@ -6,8 +6,9 @@ BENCH_DATA ?= ../shared/data/xquad.en.json
 BENCH_VOCAB ?= ../shared/data/vocab-uncased.txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A file's tests stay in one process, which keeps what they share; the order is that of tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# A file's tests stay in one process, which keeps what they share; the order is that of tests/conftest.py. A process that
+# dies ends the run with the name of its test: with others in its place pytest-xdist waits for ever for tests that it lost.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 SOURCES := bert_squad tests benchmarks examples run_squad.py setup.py
 
 .PHONY: help

@@ -61,7 +61,9 @@ def parse_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dtypes", default="float32,tensorfloat32,bfloat16,float16", help="Types to compare.")
+    parser.add_argument(
+        "--dtypes", default="float32,tensorfloat32,bfloat16,float16", help="Types to compare."
+    )
     parser.add_argument("--parts", type=int, default=4, help="Of --gradient_accumulation_steps.")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--seq_length", type=int, default=384)

@@ -8,7 +8,6 @@ from bert_squad import files
 from bert_squad.config import SquadConfig
 from bert_squad.errors import ConfigError
 
-
 TENSORFLOAT32 = "tensorfloat32"
 
 

@@ -258,9 +258,9 @@ class _Run(RunParts):
 
         model = self.model
         if self.devices.strategy is not None:
-            model = BertForSquad(self.bert_config, self.compute.model_dtype, self.compute.pad_to).take_weights_of(
-                model
-            )
+            model = BertForSquad(
+                self.bert_config, self.compute.model_dtype, self.compute.pad_to
+            ).take_weights_of(model)
         export_model(
             model,
             self.config,

@@ -5,6 +5,7 @@ OpenVINO is imported where it is used: the program has to work without it. No Te
 
 import collections
 import contextlib
+import functools
 import importlib.util
 import logging
 import sys
@@ -80,6 +81,17 @@ def importing_without_effects() -> Iterator[None]:
             del sys.modules[_TELEMETRY]
 
 
+@functools.cache
+def _core(openvino: ModuleType) -> Any:
+    """Return this process's one core of OpenVINO, from `import_openvino`; it is never given back.
+
+    A core gives the thread that compiles with it memory to handle signals on, and takes it away when it goes. Of two
+    cores that go in the order in which they came, the second leaves its thread with memory of the first, which is gone;
+    the next signal, a SIGTERM say, then ends the process at once (SIGSEGV).
+    """
+    return openvino.Core()
+
+
 def read_model(version_dir: str, settings: ExportSettings) -> Any:
     """Read the encoder of an export or of a quantized model, an `openvino.Model`.
 
@@ -121,9 +133,8 @@ def compile_saved_model(saved_model: str, dtype: str) -> "OpenVinoEncoder":
 
 
 def _read(path: str) -> Any:
-    openvino = import_openvino()
     try:
-        return openvino.Core().read_model(path)
+        return _core(import_openvino()).read_model(path)
     except RuntimeError as error:
         raise ConfigError(
             f"OpenVINO cannot read the model {path} ({_reason(error)}); export or quantize it again."
@@ -147,7 +158,7 @@ class OpenVinoEncoder:
         # Said in any case: by itself OpenVINO takes bfloat16 where a processor has it.
         options = {"INFERENCE_PRECISION_HINT": DTYPES[dtype], "PERFORMANCE_HINT": "THROUGHPUT"}
         try:
-            self._compiled = import_openvino().Core().compile_model(model, "CPU", options)
+            self._compiled = _core(import_openvino()).compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise ConfigError(f"OpenVINO cannot compile the model ({_reason(error)}).") from None
         self._at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")

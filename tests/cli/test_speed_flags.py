@@ -84,7 +84,10 @@ def test_training_fast_and_going_on_exactly(tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--dtype=float64", "--dtype must be one of float32, bfloat16, float16, tensorfloat32, not 'float64'."),
+        (
+            "--dtype=float64",
+            "--dtype must be one of float32, bfloat16, float16, tensorfloat32, not 'float64'.",
+        ),
         ("--pad_to=longest", "--pad_to must be one of max, batch, not 'longest'."),
         ("--jit_compile --pad_to=batch", "so it does not go with --pad_to=batch"),
     ],

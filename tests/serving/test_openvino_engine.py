@@ -205,6 +205,26 @@ def test_threads_share_a_model(exported_v2, asked):
     assert [found[number] == expected for number in range(4)] == [True] * 4
 
 
+SIGNAL_AFTER_TWO_MODELS = """
+import gc, os, signal, sys
+from bert_squad.serving.asking import ExportedModel
+models = [ExportedModel(sys.argv[1], engine="openvino") for _ in range(2)]
+while models:
+    del models[0]
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@needs_openvino
+def test_signals_are_handled_after_models_are_gone(exported_v2):
+    """OpenVINO takes away the stack on which the process handles signals, with two cores of its own."""
+    command = [sys.executable, "-c", SIGNAL_AFTER_TWO_MODELS, str(exported_v2.path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 @needs_openvino
 def test_ask_answers_without_tensorflow(exported_v2, rows_file, tmp_path):
     words = ["ask", f"--model={exported_v2.path}", f"--batch_file={rows_file}", "--nbest=3"]
