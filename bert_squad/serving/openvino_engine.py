@@ -31,11 +31,9 @@ SIGNATURE = "serving_default"
 
 _PADDING_LOGIT = np.finfo(np.float32).min  # as in the signature answer_fast
 _TELEMETRY = "openvino_telemetry"
-_NO_REASON = (
-    "Exception from ",
-    "Check '",
-    "FrontEnd API failed",
-)  # lines that say where it went wrong in there
+# Lines that say where it went wrong in there: how they begin, and what is in them.
+_NO_REASON = ("Exception from ", "Caught exception: ", "Check '", "FrontEnd API failed")
+_PLACE = "' failed at "
 
 
 def import_openvino(with_nncf: bool = False) -> ModuleType:
@@ -213,4 +211,5 @@ def _results(request: Any, batch: dict[str, np.ndarray]) -> list[RawResult]:
 def _reason(error: RuntimeError) -> str:
     """Return the line of OpenVINO's message that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if line and not line.startswith(_NO_REASON)), files.reason_of(error))
+    reasons = [line for line in lines if line and not line.startswith(_NO_REASON) and _PLACE not in line]
+    return reasons[0] if reasons else files.reason_of(error)

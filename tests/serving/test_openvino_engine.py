@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -225,6 +226,40 @@ def test_signals_are_handled_after_models_are_gone(exported_v2):
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
+MORE_THAN_THE_MEMORY = """
+import resource, sys
+import numpy as np
+from bert_squad.errors import OutOfMemoryError
+from bert_squad.serving.export_settings import read_settings
+from bert_squad.serving.openvino_engine import OpenVinoEncoder, read_model
+encoder = OpenVinoEncoder(read_model(sys.argv[1], read_settings(sys.argv[1])))
+def predict(number):
+    ids, ones = np.arange(number, dtype=np.int32), np.ones([number, 64], np.int32)
+    batch = {"unique_ids": ids, "input_ids": ones, "input_mask": ones, "segment_ids": ones}
+    return len(list(encoder.predict([batch])))
+predict(2)
+with open("/proc/self/statm") as reader:
+    limit = int(reader.read().split()[0]) * resource.getpagesize() + 2**28
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    predict(200_000)
+except OutOfMemoryError as error:
+    print(error)
+print(predict(3))
+"""
+
+
+@needs_openvino
+def test_a_batch_that_does_not_fit_the_memory_is_an_error_that_says_so(exported_v2):
+    command = [sys.executable, "-c", MORE_THAN_THE_MEMORY, str(exported_v2.path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert re.fullmatch(
+        r"Not enough memory for 200000 windows at a time \(Failed to allocate \d+ bytes of memory\); lower "
+        r"--predict_batch_size\.\n3\n",
+        done.stdout,
+    ), done.stdout + done.stderr
+
+
 @needs_openvino
 def test_ask_answers_without_tensorflow(exported_v2, rows_file, tmp_path):
     words = ["ask", f"--model={exported_v2.path}", f"--batch_file={rows_file}", "--nbest=3"]
@@ -397,6 +432,28 @@ def test_quantizing_twice_gives_the_same_model(quantized, exported_v2, tmp_path)
         for folder in (target, tmp_path / "x")
     ]
     assert said[0]["model.bin"] == said[1]["model.bin"]
+
+
+ON_A_FULL_DISK = """
+import resource, signal, sys
+import nncf
+from bert_squad.cli.main import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+sys.exit(main(["bert-squad", "quantize", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.slow
+@needs_openvino
+def test_quantize_on_a_full_disk_leaves_nothing(exported_v2, tmp_path):
+    """A limit on the size of files stands for the disk."""
+    words = [str(exported_v2.path), str(tmp_path / "x"), f"--calibration_file={golden(FOLDER) / 'dev.json'}"]
+    command = [sys.executable, "-c", ON_A_FULL_DISK, *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"bert-squad quantize: error: Cannot write {tmp_path / 'x'} (" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
