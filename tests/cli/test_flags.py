@@ -4,6 +4,7 @@ from golden_files import golden, read_json
 from program import run_program
 
 from bert_squad.cli import flags as cli_flags
+from bert_squad.cli.flag_table import NEW_GROUP
 from bert_squad.errors import ConfigError
 
 LEGACY_FLAGS = read_json(golden("model/flags.json"))
@@ -28,7 +29,7 @@ def test_every_legacy_flag_has_its_type_and_default(legacy):
 def test_the_help_shows_legacy_flags_in_their_order_and_new_ones_apart():
     values = cli_flags.define_flags(flags.FlagValues())
     text = cli_flags.help_text(values, "run_squad.py")
-    legacy, new = text.split(f"\n{cli_flags.NEW_GROUP}:\n")
+    legacy, new = text.split(f"\n{NEW_GROUP}:\n")
     places = [
         legacy.index(f"  --{'[no]' if f['type'] == 'boolean' else ''}{f['name']}:") for f in LEGACY_FLAGS
     ]
