@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bert_squad import whole_files
+from bert_squad import locks, whole_files
 from bert_squad.activity import current_activity
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -43,7 +43,8 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
-        self.is_deferred = False
+        self.is_deferred = False  # whoever is in the block looks for the signal and stops
+        self.is_held = False  # it is raised at the end of the block
 
 
 @dataclasses.dataclass
@@ -62,7 +63,7 @@ _ending = threading.Lock()  # held by the thread that ends the process, for ever
 
 
 @contextlib.contextmanager
-def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
+def stopping_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     """Let SIGTERM, SIGINT and SIGHUP raise a `StopSignal` within the block; a whole program is such a block.
 
     SIGHUP says that the terminal is gone. When the block does not end soon after the first signal, or at once after a
@@ -71,17 +72,20 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
 
     Args:
       say: shows one line.
+
+    Yields:
+      What tells of a signal also when a library has swallowed the `StopSignal`, or made another error of it.
     """
     global _stopping
-    if threading.current_thread() is not threading.main_thread() or _stopping is not None:
-        yield
-        return
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread() or _stopping is not None:
+        yield request
+        return
 
     def handle(number: int, frame: Any) -> None:
         if request.signal_number is None:
             request.signal_number = number
-            if not request.is_deferred:
+            if not request.is_deferred and not request.is_held:
                 raise StopSignal(number)
 
     is_over = threading.Event()
@@ -92,7 +96,7 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[None]:
     previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, request, is_over, say), daemon=True).start()
     try:
-        yield
+        yield request
     finally:
         is_over.set()
         signal.set_wakeup_fd(previous_writer)
@@ -177,6 +181,7 @@ def _end(code: int, line: str, say: Callable[[str], None]) -> None:
         try:
             whole_files.discard_all()
             say(line)
+            locks.release_all()  # last: who waits for one begins at once
         finally:
             os._exit(code)
 
@@ -216,6 +221,28 @@ def noticed_signals() -> Iterator[StopRequest]:
         _noticing = None
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def raised_afterwards() -> Iterator[None]:
+    """Let a signal raise its `StopSignal` at the end of the block, and not in the middle of it.
+
+    For what makes TensorFlow call Python back from C++, as it does when it makes a model: there an exception is lost,
+    or comes out as another one. When the block does not end soon after the signal, the process ends without it, as
+    ever.
+    """
+    stopping = _stopping if threading.current_thread() is threading.main_thread() else None
+    if stopping is None or stopping.request.is_deferred or stopping.request.is_held:
+        yield
+        return
+    request = stopping.request
+    request.is_held = True
+    try:
+        yield
+    finally:
+        request.is_held = False
+    if request.signal_number is not None:
+        raise StopSignal(request.signal_number)
 
 
 def noticed_signal() -> int | None:

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from absl import logging
@@ -37,11 +37,26 @@ def exclusive(path: str, what: str, *, waits: bool = False) -> Iterator[None]:
       DirectoryInUseError: when another run holds the lock; it says who, where and since when.
       OutputError: when the lock file cannot be written.
     """
-    release = _acquire(path, what, waits)
+    _held[path] = _acquire(path, what, waits)
     try:
         yield
     finally:
+        _release(path)
+
+
+_held: dict[str, Callable[[], None]] = {}  # path → what releases the lock there
+
+
+def _release(path: str) -> None:
+    release = _held.pop(path, None)
+    if release is not None:  # else another thread has done it, and is about to end the process
         release()
+
+
+def release_all() -> None:
+    """Release every lock of this process; for when it is about to end in the middle of what the locks are for."""
+    for path in list(_held):
+        _release(path)
 
 
 def _acquire(path: str, what: str, waits: bool):
@@ -106,7 +121,8 @@ def _is_same(descriptor: int, path: str) -> bool:
 
 def _try_object(path: str, what: str):
     """Try once where the existence of the file is the lock."""
-    owner = _parsed(files.read_bytes(path)) if files.exists(path) else {}
+    content = files.read_bytes(path) if files.exists(path) else b""
+    owner = _parsed(content) if content else {}  # empty: whoever tried to lock it has just made it
     is_gone = owner.get("host") == socket.gethostname() and not whole_files.process_exists(
         owner.get("pid", 0)
     )

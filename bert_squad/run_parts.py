@@ -23,6 +23,7 @@ from bert_squad.data.examples import SquadExample, squad_examples
 from bert_squad.data.sources import read_data_set
 from bert_squad.devices.strategies import open_devices
 from bert_squad.errors import ConfigError, DataError
+from bert_squad.interruption import raised_afterwards
 from bert_squad.model.squad_model import BertForSquad
 from bert_squad.run_record import check_same_run, describe_run
 from bert_squad.text.tokenization import FullTokenizer
@@ -73,8 +74,8 @@ class RunParts:
 
     def make_model(self) -> BertForSquad:
         """Return a model with random weights."""
-        tf_keras.utils.set_random_seed(self.config.seed)
-        with self.devices.scope():
+        with raised_afterwards(), self.devices.scope():
+            tf_keras.utils.set_random_seed(self.config.seed)
             return BertForSquad(
                 self.bert_config, compute_dtype=self.compute.model_dtype, pad_to=self.compute.pad_to
             )

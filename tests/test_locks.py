@@ -1,5 +1,6 @@
 """One run at a time writes to a place; a killed one holds it no longer."""
 
+import errno
 import json
 import os
 import socket
@@ -94,6 +95,22 @@ def test_where_the_file_is_the_lock(tmp_path):
         else:
             with pytest.raises(DirectoryInUseError, match=r"process 1 of u on elsewhere, since then"):
                 locks.exclusive(url, "training").__enter__()
+
+
+def test_on_a_disk_without_locks_too_one_holds_it_and_the_second_is_refused(tmp_path, monkeypatch):
+    """As on some network disks."""
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    path = str(tmp_path / "lock")
+    with locks.exclusive(path, "training"):
+        pattern = rf"Another run is training in {tmp_path}: process {os.getpid()} of "
+        with pytest.raises(DirectoryInUseError, match=pattern), locks.exclusive(path, "training"):
+            pass
+        assert os.listdir(tmp_path) == ["lock"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):

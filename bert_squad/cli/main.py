@@ -17,7 +17,7 @@ from bert_squad.cli import log_file, streams
 from bert_squad.cli.native_logs import heed_log_level
 from bert_squad.config import SquadConfig
 from bert_squad.errors import BertSquadError, RunInterruptedError, first_line
-from bert_squad.interruption import StopSignal, ignore_signals, stopping_on_signals
+from bert_squad.interruption import StopRequest, StopSignal, ignore_signals, stopping_on_signals
 
 # A first word that stands here goes to a module of its own: its `main(program, words)` returns the exit code.
 # It is imported then and imports TensorFlow later still, when its words are known to be right.
@@ -58,24 +58,28 @@ def main(arguments: list[str] | None = None) -> int:
         streams.complain(f"{program}: {text}")
         log_file.write_last_words(f"{program}: {text}")
 
+    def say_stopped(number: int, while_doing: str) -> int:
+        say(
+            f"stopped by signal {number} while {while_doing}; nothing half-written is left. Run the same command again "
+            "to go on."
+        )
+        return 128 + number
+
+    stop = StopRequest()
     streams.make_usable()
     try:
-        with stopping_on_signals(say):
+        with stopping_on_signals(say) as stop:
             if subcommand:
                 module = importlib.import_module(SUBCOMMANDS[subcommand][0])
                 cli_flags.with_absl_flags().mark_as_parsed()
                 _prepare_output()
                 return module.main(program, arguments[2:])
             return _run_squad(program, arguments)
-    except RunInterruptedError as stop:
-        say(str(stop))
-        return 128 + stop.signal_number
-    except StopSignal as stop:
-        say(
-            f"stopped by signal {stop.signal_number} while {activity_at(stop)}; nothing half-written is left. Run "
-            "the same command again to go on."
-        )
-        return 128 + stop.signal_number
+    except RunInterruptedError as interruption:
+        say(str(interruption))
+        return 128 + interruption.signal_number
+    except StopSignal as signal:
+        return say_stopped(signal.signal_number, activity_at(signal))
     except BertSquadError as error:
         say(f"error: {error}")
         return 1
@@ -83,6 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
         say("interrupted")
         return 130
     except Exception as error:  # none of ours: a defect, or a failure that nobody thought of
+        if stop.signal_number is not None:  # or what TensorFlow made of a `StopSignal`
+            return say_stopped(stop.signal_number, activity_at(error))
         _say_unexpected(say, error)
         return 1
     finally:

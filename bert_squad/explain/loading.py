@@ -13,6 +13,7 @@ from bert_squad.config import SquadConfig
 from bert_squad.data.features import InputFeatures
 from bert_squad.data.windows import WindowLengths
 from bert_squad.errors import ConfigError, DataError
+from bert_squad.interruption import raised_afterwards
 from bert_squad.serving.export_settings import read_settings
 from bert_squad.serving.versions import check_nameable, is_quantized, latest_version
 from bert_squad.text.tokenization import FullTokenizer
@@ -139,8 +140,9 @@ class _SavedModel:
 
             load_tensorflow_text()  # has operations of other signatures, without which none can be loaded
         try:
-            # Held, since it holds the weights.
-            self._loaded = tf.saved_model.load(links.without_pattern(version_dir, self))
+            with raised_afterwards():
+                # Held, since it holds the weights.
+                self._loaded = tf.saved_model.load(links.without_pattern(version_dir, self))
             self._signature = self._loaded.signatures[_SIGNATURE]
         except Exception as error:  # a damaged file comes out as an error of nearly any kind
             raise ConfigError(

@@ -7,6 +7,7 @@ import tensorflow as tf
 from bert_squad import files, links
 from bert_squad.devices.gpus import prepare_gpus
 from bert_squad.errors import BertSquadError, ConfigError, DataError
+from bert_squad.interruption import raised_afterwards
 from bert_squad.serving.text_operations import load_tensorflow_text
 from bert_squad.serving.versions import check_version, is_quantized
 
@@ -37,8 +38,9 @@ class SavedModelEngine:
                 f"The model {version_dir} is quantized, and TensorFlow cannot read it; add --engine=openvino."
             )
         try:
-            # Held, since it holds the weights.
-            self._loaded = tf.saved_model.load(links.without_pattern(version_dir, self))
+            with raised_afterwards():
+                # Held, since it holds the weights.
+                self._loaded = tf.saved_model.load(links.without_pattern(version_dir, self))
             signatures = dict(self._loaded.signatures)
         except BertSquadError:
             raise

@@ -52,7 +52,7 @@ def logged(text):
 # Stage → the command, and what shows that the stage has begun.
 STAGES = {
     "imports": (USING, lambda folder: (folder / "stderr.txt").exists() and maps_tensorflow()),
-    "reading": (USING, logged("Running on")),
+    "model": (USING, logged("Running on")),
     "records for training": (TRAINING, lambda folder: has_temporary(folder / "output", "train.tf_record")),
     "first step": (TRAINING, logged("Running training")),
     "step": (TRAINING, logged(r"\] step \d+ of")),
@@ -67,7 +67,12 @@ STAGES = {
         lambda folder: any((folder / "output" / "export").glob("temp-*/variables/variables.index")),
     ),
 }
-FAST = [("imports", signal.SIGTERM), ("prediction", signal.SIGINT), ("export begins", signal.SIGTERM)]
+FAST = [
+    ("imports", signal.SIGTERM),
+    ("model", signal.SIGTERM),
+    ("prediction", signal.SIGINT),
+    ("export begins", signal.SIGTERM),
+]
 
 
 def check_stage(folder, stage, number):
@@ -100,8 +105,9 @@ def test_a_signal_at_every_stage(tmp_path, stage, number):
 
 WORKER = """
 import os, sys, time, threading
-from bert_squad import whole_files
-from bert_squad.interruption import end_process, heed_signals_again, noticed_signals, stopping_on_signals
+from bert_squad import locks, whole_files
+from bert_squad.interruption import end_process, heed_signals_again, noticed_signals, raised_afterwards
+from bert_squad.interruption import stopping_on_signals
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
@@ -163,6 +169,21 @@ def test_what_swallows_the_exception_does_not_go_on(tmp_path):
     assert stderr == "stopped while starting (signal 15); nothing half-written is left.\n"
 
 
+@pytest.mark.parametrize(
+    "disk", ["", "locks.fcntl = types.SimpleNamespace(LOCK_EX=0, LOCK_NB=0, flock=refuse)"]
+)
+def test_who_is_ended_leaves_no_lock(tmp_path, disk):
+    """On a disk without locks, or in Cloud Storage, the next run would be told that this one still goes on."""
+    body = (
+        "def refuse(*_): raise OSError\n    import types\n"
+        f"    {disk}\n    with locks.exclusive(sys.argv[1] + '/lock', 'testing'):\n"
+        "        print('ready', flush=True)\n        while True:\n            try: time.sleep(60)\n"
+        "            except BaseException: pass"
+    )
+    code, _, left = run_worker(tmp_path, body, signal.SIGTERM)
+    assert (code, left) == (143, [])
+
+
 def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     body = (
         "try:\n        with noticed_signals():\n            print('ready', flush=True); time.sleep(0.5)\n"
@@ -170,6 +191,41 @@ def test_a_signal_after_the_last_look_is_not_lost(tmp_path):
     )
     code, _, _ = run_worker(tmp_path, body, signal.SIGTERM)
     assert code == 15
+
+
+def test_a_signal_is_raised_after_what_would_garble_it(tmp_path):
+    body = (
+        "try:\n        with raised_afterwards():\n            print('ready', flush=True); time.sleep(0.5)\n"
+        "            say('whole')\n    except KeyboardInterrupt as stop: os._exit(stop.signal_number)"
+    )
+    assert run_worker(tmp_path, body, signal.SIGTERM)[:2] == (15, "whole\n")
+
+
+def test_who_takes_too_long_before_a_signal_is_raised_is_ended(tmp_path):
+    body = "with raised_afterwards():\n        print('ready', flush=True); time.sleep(60); time.sleep(60)"
+    code, stderr, left = run_worker(tmp_path, body, signal.SIGTERM)
+    assert (code, left) == (143, [])
+    assert stderr == "stopped while starting (signal 15); nothing half-written is left.\n"
+
+
+def test_an_error_that_a_library_made_of_a_signal_is_that_signal():
+    """TensorFlow's C++ comes back from Python with a TypeError, or a SystemError."""
+    code = (
+        "import os\nfrom bert_squad.cli import main\ndef run(*_):\n    try: os.kill(os.getpid(), 15)\n"
+        "    except KeyboardInterrupt: raise TypeError from None\nmain._run_squad = run\nmain.console()"
+    )
+    done = subprocess.run(
+        [os.sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 143, done.stderr
+    assert re.fullmatch(
+        r"-c: stopped by signal 15 while starting; nothing half-written is left\. .*\n", done.stderr
+    )
 
 
 OVERRULE = "import ctypes; ctypes.CDLL(None).signal(15, 1)  # ignored, without Python's knowledge\n    "
