@@ -46,23 +46,33 @@ def create_temporary(path: str, *, is_directory: bool = False) -> str:
     """
     while True:
         temporary = f"{path}.tmp-{os.getpid()}-{_host()}{secrets.token_hex(6)}"
-        if files.is_remote(path):
-            if is_directory:
-                with files.reached(path):
-                    files.gfile().makedirs(temporary)
-            _held[temporary] = None
+        _held[temporary] = None  # before it is there: a signal may come between any two lines
+        try:
+            descriptor = _create(temporary, is_directory)
+        except Exception:
+            _held.pop(temporary)
+            raise
+        if descriptor is None:
             return temporary
-        if is_directory:
-            os.makedirs(os.path.dirname(temporary) or ".", exist_ok=True)
-            os.mkdir(temporary)
-            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
-        else:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         _held[temporary] = descriptor
         # Somebody who tidies up may have come between creation and lock; then another name is taken.
         if _lock(descriptor) is not False and os.path.lexists(temporary):
             return temporary
         discard(temporary)
+
+
+def _create(temporary: str, is_directory: bool) -> int | None:
+    """Create a temporary file or directory, and return a descriptor of it; None where there are none."""
+    if files.is_remote(temporary):
+        if is_directory:
+            with files.reached(temporary):
+                files.gfile().makedirs(temporary)
+        return None
+    if not is_directory:
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    os.makedirs(os.path.dirname(temporary) or ".", exist_ok=True)
+    os.mkdir(temporary)
+    return os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def discard(temporary: str) -> None:

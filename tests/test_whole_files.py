@@ -194,3 +194,20 @@ def test_what_is_not_ours_stays_when_a_directory_is_replaced(tmp_path, killed):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best"]
     found = {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
     assert found == {"weights": "new", "taken": "new", "taken.previous": "old", "export/model": "mine"}
+
+
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_a_signal_just_after_creation_leaves_nothing(tmp_path, monkeypatch, is_directory):
+    """It may be raised between any two lines."""
+    create = whole_files._create
+
+    def create_and_stop(*arguments):
+        os.close(create(*arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whole_files, "_create", create_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        whole_files.create_temporary(str(tmp_path / "name"), is_directory=is_directory)
+    assert len(os.listdir(tmp_path)) == 1
+    whole_files.discard_all()
+    assert os.listdir(tmp_path) == []
