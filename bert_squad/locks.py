@@ -37,19 +37,22 @@ def exclusive(path: str, what: str, *, waits: bool = False) -> Iterator[None]:
       DirectoryInUseError: when another run holds the lock; it says who, where and since when.
       OutputError: when the lock file cannot be written.
     """
-    _held[path] = _acquire(path, what, waits)
+    _held[path] = os.getpid(), _acquire(path, what, waits)
     try:
         yield
     finally:
         _release(path)
 
 
-_held: dict[str, Callable[[], None]] = {}  # path → what releases the lock there
+_held: dict[
+    str, tuple[int, Callable[[], None]]
+] = {}  # path → the process that holds the lock, what releases it
 
 
 def _release(path: str) -> None:
-    release = _held.pop(path, None)
-    if release is not None:  # else another thread has done it, and is about to end the process
+    # Gone when another thread has released it, and is about to end the process.
+    owner, release = _held.pop(path, (None, None))
+    if release is not None and owner == os.getpid():  # a fork has no lock, but would delete its parent's
         release()
 
 

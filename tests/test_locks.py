@@ -57,6 +57,20 @@ def test_a_killed_owner_holds_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_fork_leaves_the_lock_of_its_parent(tmp_path):
+    program = (
+        "import os, sys; from bert_squad import locks\n"
+        "with locks.exclusive(sys.argv[1], 'training'):\n"
+        "    child = os.fork()\n"
+        "    if child == 0: locks.release_all(); os._exit(0)\n"
+        "    os.waitpid(child, 0); print(os.path.exists(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert os.listdir(tmp_path) == []
+
+
 def test_one_that_waits_gets_it_in_the_end(tmp_path):
     process = holder(tmp_path / "lock")
     waiter = subprocess.Popen(
